@@ -1,0 +1,270 @@
+#!/usr/bin/env node
+/**
+ * From a fresh clone to a running server (`npm start`) or a tested one (`npm test`): sees to the packages, the build and
+ * redis-server, each only if it isn't there already, and goes on with what was asked for.
+ *
+ *   node scripts/bootstrap.mjs start [options of `openchamp start`]
+ *   node scripts/bootstrap.mjs test [options and filters of vitest]
+ *
+ * It runs before there are any packages, so it uses none.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { constants as osConstants, tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const CLI = join(ROOT, 'dist', 'cli.js');
+const BUILD_STAMP = join(ROOT, 'dist', '.stamp');
+const OLDEST_NODE = 20;
+
+/** Where redis-server may be though the PATH doesn't say so. */
+const USUAL_FOLDERS = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'];
+
+/** How each package manager installs redis-server, as a script of `sh`. The first one that is there is taken. */
+const INSTALLERS = [
+  { manager: 'apt-get', script: aptScript() },
+  { manager: 'dnf', script: 'dnf install -y -q /usr/bin/redis-server' },
+  { manager: 'yum', script: 'yum install -y -q redis' },
+  { manager: 'apk', script: 'apk add -q redis' },
+  { manager: 'pacman', script: 'pacman -S --noconfirm --needed valkey' },
+  { manager: 'brew', script: 'brew install redis', asUser: true },
+];
+
+const [command, ...rest] = process.argv.slice(2);
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  fail(`This needs Node.js ${OLDEST_NODE} or later, and this is ${process.versions.node}.`);
+}
+if (command !== 'start' && command !== 'test') fail('Usage: node scripts/bootstrap.mjs start|test [options]');
+
+ensurePackages();
+ensureBuild();
+ensureRedis();
+if (command === 'start') await start(rest);
+else process.exitCode = await test(rest);
+
+/**
+ * `npm ci` refuses a lock file that was made where the registry lacks optional packages of other platforms. Then
+ * `npm install` does it, which is held to the lock file here: everything it has put there must be as the file says.
+ */
+function ensurePackages() {
+  if (packagesAreInstalled()) return;
+  say('Installing the packages …');
+  const options = ['--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
+  const npm = run('npm', ['ci', ...options]);
+  if (npm.status === 0) return;
+  if (!npm.stderr?.includes('code EUSAGE')) fail('The packages could not be installed (npm ci).', npm);
+  say(
+    'package-lock.json is not complete for `npm ci`; installing what it lists with `npm install --no-save` …',
+  );
+  const second = run('npm', ['install', '--no-save', ...options]);
+  if (second.status !== 0) fail('The packages could not be installed (npm install --no-save).', second);
+  if (!packagesAreInstalled()) {
+    fail('The packages that were installed are not those of package-lock.json. npm ci says:', npm);
+  }
+}
+
+/** npm leaves in node_modules a list of what it has put there; it must be what package-lock.json asks for. */
+function packagesAreInstalled() {
+  const installed = readJson('node_modules/.package-lock.json')?.packages;
+  if (!installed) return false;
+  const { '': _root, ...wanted } = readJson('package-lock.json').packages;
+  const right = Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+    const found = installed[path];
+    return found ? found.version === version && found.integrity === integrity : optional; // for another platform
+  });
+  return right && Object.keys(installed).every((path) => path in wanted);
+}
+
+function ensureBuild() {
+  const hash = hashOfSources();
+  if (isFile(CLI) && readText(BUILD_STAMP) === hash) return;
+  say('Building …');
+  rmSync(BUILD_STAMP, { force: true });
+  const npm = run('npm', ['run', '--silent', 'build']);
+  if (npm.status !== 0) fail('The build failed (npm run build).', npm);
+  writeFileSync(BUILD_STAMP, hash);
+}
+
+/** Of everything that decides what the build makes. */
+function hashOfSources() {
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true }).map((path) => join('src', path));
+  const settings = readdirSync(ROOT).filter((name) => /^(package(-lock)?|tsconfig.*)\.json$/.test(name));
+  const hash = createHash('sha256');
+  for (const path of [...sources, ...settings].sort()) {
+    if (isFile(join(ROOT, path))) hash.update(`${path}\0${readText(join(ROOT, path))}\0`);
+  }
+  return hash.digest('hex');
+}
+
+function ensureRedis() {
+  if (redisIsOnThePath()) return;
+  const advice = 'Install Redis 7.0 or later (on Debian and Ubuntu: apt install redis-server) and try again.';
+  const installer = INSTALLERS.find(({ manager }) => findProgram(manager));
+  if (!installer) fail(`redis-server is needed and not installed. ${advice}`);
+  const isRoot = process.getuid?.() === 0;
+  const prefix = isRoot || installer.asUser ? [] : ['sudo', '-n'];
+  if (prefix.length > 0 && run('sudo', ['-n', 'true']).status !== 0) {
+    fail(`redis-server is needed, and installing it takes root's rights. ${advice}`);
+  }
+  say(`Installing redis-server with ${installer.manager} …`);
+  const [program, ...args] = [...prefix, 'sh', '-c', installer.script];
+  const result = run(program, args);
+  if (result.status !== 0 || !redisIsOnThePath()) {
+    fail(`redis-server could not be installed with ${installer.manager}. ${advice}`, result);
+  }
+}
+
+/** Looks in the usual folders, too, and adds the one where it is to the PATH. */
+function redisIsOnThePath() {
+  const folder = findProgram('redis-server', USUAL_FOLDERS);
+  if (folder && !pathFolders().includes(folder))
+    process.env.PATH = [...pathFolders(), folder].join(delimiter);
+  return folder !== undefined;
+}
+
+/** Debian's package starts and enables a service of the system's, which nobody has asked for. */
+function aptScript() {
+  return `
+    set -eu
+    export DEBIAN_FRONTEND=noninteractive
+    guard=/usr/sbin/policy-rc.d
+    if [ ! -e "$guard" ]; then
+      trap 'rm -f "$guard"' EXIT
+      trap 'exit 1' HUP INT TERM
+      printf '#!/bin/sh\\nexit 101\\n' >"$guard"
+      chmod 755 "$guard"
+    fi
+    apt-get update -qq || echo 'apt-get update failed; trying with the lists there are' >&2
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 redis-server
+    if command -v systemctl >/dev/null; then
+      systemctl disable --quiet redis-server || true
+    else
+      DPKG_MAINTSCRIPT_PACKAGE=redis-server deb-systemd-helper disable redis-server.service || true
+      update-rc.d redis-server disable || true
+    fi`;
+}
+
+/** The server runs in this process: its signals and its exit code need no passing on. */
+async function start(options) {
+  ignoreEchoOfCtrlC();
+  process.argv = [process.argv[0], CLI, 'start', ...options];
+  await import(pathToFileURL(CLI).href);
+}
+
+/**
+ * npm passes on a Ctrl-C that the terminal has delivered to this process already, and the server would take the second
+ * for "don't drain, quit at once".
+ */
+function ignoreEchoOfCtrlC() {
+  const { emit } = process;
+  let last = Number.NEGATIVE_INFINITY;
+  process.emit = function (event, ...details) {
+    if (event === 'SIGINT') {
+      const isEcho = performance.now() - last < 500;
+      last = performance.now();
+      if (isEcho) return true;
+    }
+    return emit.call(this, event, ...details);
+  };
+}
+
+/** Runs vitest; the last line printed says how many tests passed and failed. */
+async function test(options) {
+  const folder = mkdtempSync(join(tmpdir(), 'openchamp-test-'));
+  const report = join(folder, 'report.json');
+  try {
+    const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const exitCode = await runAttached(process.execPath, [vitest, 'run', ...reporters, ...options]);
+    return summarize(readJson(report), exitCode);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @returns the exit code: vitest's, or 1 if nothing was tested */
+function summarize(report, exitCode) {
+  if (!report) {
+    say('vitest left no report.');
+    return exitCode || 1;
+  }
+  const { numPassedTests: passed, numPendingTests, numTodoTests, testResults } = report;
+  const broken = testResults.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && !assertionResults.some((t) => t.status === 'failed'),
+  );
+  const failed = report.numFailedTests + broken.length; // a file that can't be run counts as a failed test
+  const skipped = numPendingTests + numTodoTests;
+  if (exitCode !== 0 && failed === 0)
+    say(`vitest exited with ${exitCode} for a reason outside the tests, see above.`);
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  return passed + failed === 0 ? exitCode || 1 : exitCode;
+}
+
+/** A terminal's Ctrl-C reaches the child by itself: this only mustn't end before it. Others are passed on. */
+function runAttached(program, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: ROOT, stdio: 'inherit' });
+    process.on('SIGINT', () => {});
+    process.on('SIGTERM', (signal) => child.kill(signal));
+    process.on('SIGHUP', (signal) => child.kill(signal));
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + osConstants.signals[signal]));
+  });
+}
+
+function run(program, args) {
+  return spawnSync(program, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+}
+
+function findProgram(name, moreFolders = []) {
+  return [...pathFolders(), ...moreFolders].find((folder) => isFile(join(folder, name), constants.X_OK));
+}
+
+function pathFolders() {
+  return (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+}
+
+function isFile(path, mode = constants.R_OK) {
+  try {
+    accessSync(path, mode);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function readText(path) {
+  return isFile(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** Undefined if there is no such file, or it was not written to its end. `path` may be relative to the root. */
+function readJson(path) {
+  try {
+    return JSON.parse(readText(path.startsWith('/') ? path : join(ROOT, path)));
+  } catch {
+    return undefined;
+  }
+}
+
+function say(line) {
+  console.error(line);
+}
+
+function fail(sentence, { stdout = '', stderr = '', error } = {}) {
+  const output = [stdout, stderr, error?.message].filter((text) => text?.trim()).map((text) => text.trim());
+  console.error([sentence, ...output].join('\n'));
+  process.exit(1);
+}

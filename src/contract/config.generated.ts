@@ -1,0 +1,171 @@
+// Generated from schemas/ by `npm run generate`. Change the schemas, not this file.
+
+/**
+ * The environment variables of the server. Values are coerced from text before they are checked. Variables that are not named here are of no concern.
+ */
+export interface ConfigVariables {
+  /**
+   * Address on which clients are served.
+   */
+  HOST: string;
+  /**
+   * TCP port on which clients are served. 0: a free port chosen by the system.
+   */
+  PORT: number;
+  /**
+   * Address on which operators are served (probes, metrics, API).
+   */
+  ADMIN_HOST: string;
+  /**
+   * TCP port on which operators are served. 0: a free port chosen by the system.
+   */
+  ADMIN_PORT: number;
+  /**
+   * A single Redis, by URL or Unix socket. Not together with REDIS_SENTINELS or REDIS_CLUSTER.
+   */
+  REDIS_URL?: string;
+  /**
+   * Sentinels that watch the Redis named by REDIS_MASTER. Not together with REDIS_URL or REDIS_CLUSTER.
+   */
+  REDIS_SENTINELS?: string;
+  /**
+   * Name of the master that the sentinels watch. Required with REDIS_SENTINELS.
+   */
+  REDIS_MASTER?: string;
+  /**
+   * Some nodes of a Redis Cluster; the others are found through them. Not together with REDIS_URL or REDIS_SENTINELS.
+   */
+  REDIS_CLUSTER?: string;
+  /**
+   * User of Redis.
+   */
+  REDIS_USERNAME?: string;
+  /**
+   * Password of Redis.
+   */
+  REDIS_PASSWORD?: string;
+  /**
+   * Whether to speak TLS with Redis, for all three ways to reach it.
+   */
+  REDIS_TLS: boolean;
+  /**
+   * What every key and channel name in Redis begins with. Another prefix is another deployment.
+   */
+  KEY_PREFIX: string;
+  /**
+   * Number of partitions of the log. The same on every node, and fixed by the first one that boots.
+   */
+  PARTITIONS: 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256;
+  /**
+   * Label of this node. Its id is the label and a suffix that is new at each boot.
+   */
+  NODE_ID?: string;
+  /**
+   * Least severe level that is logged.
+   */
+  LOG_LEVEL: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /**
+   * Whether an email address can be registered only once.
+   */
+  OC_EMAIL_VALIDATION: boolean;
+  /**
+   * Seconds that a token is valid after its login. 0: no limit.
+   */
+  TOKEN_TTL_SECONDS: number;
+  /**
+   * Valid tokens of one account; one more revokes the oldest. 0: no limit.
+   */
+  TOKENS_PER_ACCOUNT: number;
+  /**
+   * Seconds that a detached session waits to be resumed before it expires. 0: no limit.
+   */
+  RESUME_SECONDS: number;
+  /**
+   * Seconds after its last sign of life when a node counts as lost. Renewed every third of it.
+   */
+  LEASE_SECONDS: number;
+  /**
+   * Seconds without a sign of life after which a connection is dropped; clients are pinged before. 0: no limit.
+   */
+  IDLE_SECONDS: number;
+  /**
+   * Seconds after which a connection without a session is closed with 4002. 0: no limit.
+   */
+  AUTH_SECONDS: number;
+  /**
+   * Seconds over which a node that shuts down spreads the closing of its connections. 0: all at once.
+   */
+  DRAIN_SECONDS: number;
+  /**
+   * Hours that events are kept in the log. 0: no limit.
+   */
+  RETENTION_HOURS: number;
+  /**
+   * Connections of one node. 0: no limit.
+   */
+  MAX_CONNECTIONS: number;
+  /**
+   * Connections of one client address to one node. 0: no limit.
+   */
+  CONNECTIONS_PER_ADDRESS: number;
+  /**
+   * Proxies whose X-Forwarded-For is believed. Unset: none.
+   */
+  TRUSTED_PROXIES?: string;
+  /**
+   * Origins whose web pages may connect. Unset: any.
+   */
+  ALLOWED_ORIGINS?: string;
+  /**
+   * Bytes of the largest message of a client; a larger one closes the connection with 1009.
+   */
+  MAX_MESSAGE_BYTES: number;
+  /**
+   * Messages a second that one connection may send on average. 0: no limit.
+   */
+  MESSAGE_RATE: number;
+  /**
+   * Messages that one connection may send at once. 0: no limit.
+   */
+  MESSAGE_BURST: number;
+  /**
+   * Messages of one connection that may wait for their turn. 0: no limit.
+   */
+  MAILBOX_MESSAGES: number;
+  /**
+   * Unsent bytes of one connection above which it is closed as a slow reader. 0: no limit.
+   */
+  MAX_BACKPRESSURE_BYTES: number;
+  /**
+   * Failed logins per account and client address in 15 minutes. 0: no limit.
+   */
+  LOGIN_ATTEMPTS: number;
+  /**
+   * Failed logins per client address in 15 minutes, by password or token. 0: no limit.
+   */
+  LOGIN_ATTEMPTS_PER_ADDRESS: number;
+  /**
+   * Registrations per client address in an hour. 0: no limit.
+   */
+  REGISTRATIONS_PER_ADDRESS: number;
+  /**
+   * Passwords hashed at the same time. 0: one less than the cores of the machine, at least 1.
+   */
+  HASH_CONCURRENCY: number;
+  /**
+   * Password hashings that may wait before new ones are refused. 0: no limit.
+   */
+  HASH_QUEUE: number;
+  /**
+   * Replicas of Redis that must have a change before it is answered. 0: none.
+   */
+  WAIT_REPLICAS: number;
+  /**
+   * Milliseconds that a client waits for its change to be recorded before it is told that it could not be.
+   */
+  COMMIT_TIMEOUT_MS: number;
+  /**
+   * Folder where the embedded Redis keeps its files.
+   */
+  DATA_DIR: string;
+}

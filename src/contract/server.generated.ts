@@ -1,0 +1,101 @@
+// Generated from schemas/ by `npm run generate`. Change the schemas, not this file.
+
+/**
+ * A login or token_auth failed. A session that the connection had before goes on.
+ */
+export interface AuthError {
+  type: 'auth_error';
+  payload: {
+    /**
+     * What went wrong, for people.
+     */
+    message: string;
+  };
+}
+
+/**
+ * A login or token_auth succeeded: the connection has a session.
+ */
+export interface AuthSuccess {
+  type: 'auth_success';
+  payload: {
+    /**
+     * Name of the account.
+     */
+    username: string;
+    /**
+     * The token issued by the login, or the one that was sent: a UUID.
+     */
+    token: string;
+  };
+}
+
+/**
+ * What went wrong, for programs.
+ */
+export type ErrorCode =
+  | 'AUTH_REQUIRED'
+  | 'REGISTRATION_ERROR'
+  | 'INVALID_MESSAGE'
+  | 'UNKNOWN_TYPE'
+  | 'INVALID_PAYLOAD'
+  | 'RATE_LIMITED'
+  | 'SERVICE_UNAVAILABLE';
+
+/**
+ * A message was refused; auth_error answers login and token_auth instead.
+ */
+export interface ErrorMessage {
+  type: 'error';
+  payload: {
+    /**
+     * What went wrong, for people.
+     */
+    message: string;
+    code: ErrorCode;
+  };
+}
+
+/**
+ * The session of this connection has ended. Answers a logout without payload; with payload it comes unasked.
+ */
+export interface LoggedOut {
+  type: 'logged_out';
+  /**
+   * Only when the client did not ask.
+   */
+  payload?: {
+    /**
+     * Who ended the session: an operator, or its account by a logout of all sessions elsewhere.
+     */
+    reason: 'operator' | 'account';
+  };
+}
+
+/**
+ * The account exists, and the connection has a session of it.
+ */
+export interface RegisterSuccess {
+  type: 'register_success';
+  payload: {
+    success: true;
+    message: 'Registration successful';
+    autoLogin: true;
+    /**
+     * Name of the account.
+     */
+    username: string;
+    /**
+     * The token: a UUID.
+     */
+    token: string;
+  };
+}
+
+/** Every message that the server sends. */
+export type ServerMessage =
+  | AuthError
+  | AuthSuccess
+  | ErrorMessage
+  | LoggedOut
+  | RegisterSuccess;

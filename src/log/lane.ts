@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs';
+import { isRedisReply, type RedisClient } from '../redis/client.js';
+import type { CommitterOptions, Pending } from './committer.js';
+import { type CommitResult, parseRecord } from './operation.js';
+
+const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
+
+/** How long Redis remembers the results of a lane's last batch. Versions still prevent doubles after that. */
+const RECORD_SECONDS = 24 * 3600;
+
+/** Refusals by Redis that pass: nothing of the script was executed. */
+const PASSING =
+  /^(?:LOADING|READONLY|OOM|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|MOVED|ASK|NOAUTH|UNBLOCKED)\b/;
+
+const RETRY_MIN_MS = 10;
+const RETRY_MAX_MS = 500;
+
+type CommitCommand = (
+  keyCount: number,
+  ...keysAndArguments: (string | number)[]
+) => Promise<string>;
+
+/** A sequence of numbered batches, one in flight at a time; see `commit.lua` for what the number is good for. */
+export class Lane {
+  private readonly keys: [log: string, lane: string];
+  private batch: readonly Pending[] = [];
+  private sentAt = 0;
+  private number = 0;
+  private closed = false;
+
+  constructor(
+    partition: number,
+    number: number,
+    private readonly options: CommitterOptions,
+    private readonly onFree: () => void,
+  ) {
+    const { keys, node } = options;
+    this.keys = [keys.log(partition), keys.lane(partition, node, number)];
+  }
+
+  /** Operations of the batch in flight. */
+  get inFlight(): number {
+    return this.batch.length;
+  }
+
+  /** Time since the batch in flight was first sent, in ms. */
+  get batchAgeMs(): number {
+    return this.batch.length > 0 ? performance.now() - this.sentAt : 0;
+  }
+
+  /** Sends a batch, again and again until it is answered, and settles its operations. The lane must be free. */
+  send(batch: readonly Pending[]): void {
+    this.batch = batch;
+    this.sentAt = performance.now();
+    this.number += 1;
+    this.deliver(batch).then(
+      (results) => batch.forEach((pending, i) => pending.resolve(results[i]!)),
+      (error) => {
+        for (const pending of batch) pending.reject(error);
+      },
+    ).finally(() => {
+      this.options.observer?.committed(batch.length, performance.now() - this.sentAt);
+      this.batch = [];
+      this.onFree();
+    });
+  }
+
+  /** Stops sending again. */
+  close(): void {
+    this.closed = true;
+  }
+
+  private async deliver(batch: readonly Pending[]): Promise<CommitResult[]> {
+    const { keys, json } = pack(batch);
+    const { redis, node, logger, waitReplicas = 0 } = this.options;
+    const commit = commitCommand(redis);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const answer = await commit(
+          this.keys.length + keys.length,
+          ...this.keys,
+          ...keys,
+          this.number,
+          node,
+          RECORD_SECONDS,
+          json,
+        );
+        if (waitReplicas > 0) await waitForReplicas(redis, this.keys[0], waitReplicas);
+        return (JSON.parse(answer) as PackedResult[]).map(unpackResult);
+      } catch (error) {
+        if (this.closed || !isPassing(error)) throw error;
+        if (attempt === 0) {
+          logger.warn({ err: error, batch: this.number, operations: batch.length }, 'commit is tried again');
+        }
+        const delayMs = Math.min(RETRY_MIN_MS * 2 ** attempt, RETRY_MAX_MS);
+        await new Promise((resolve) => setTimeout(resolve, delayMs * (0.5 + Math.random() / 2)));
+      }
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return !isRedisReply(error) || PASSING.test((error as Error).message);
+}
+
+/** Too few replicas have acknowledged yet: the batch is sent again, is recognised, and waits again. */
+class TooFewReplicas extends Error {}
+
+const REPLICA_WAIT_MS = 1000;
+
+async function waitForReplicas(redis: RedisClient, key: string, replicas: number): Promise<void> {
+  const acknowledged = await redis.waitForReplicas(key, replicas, REPLICA_WAIT_MS);
+  if (acknowledged < replicas) {
+    throw new TooFewReplicas(`${acknowledged} of ${replicas} replicas have the batch`);
+  }
+}
+
+function commitCommand(redis: RedisClient): CommitCommand {
+  return redis.script('commit', SCRIPT);
+}
+
+/** Packs operations for the script: each key once, operations name keys by position from 1. */
+function pack(batch: readonly Pending[]): { keys: string[]; json: string } {
+  const positions = new Map<string, number>();
+  const keys: string[] = [];
+  const position = (key: string): number => {
+    let found = positions.get(key);
+    if (found === undefined) {
+      found = keys.push(key);
+      positions.set(key, found);
+    }
+    return found;
+  };
+  const packed = batch.map(({ operation }) => [
+    operation.checks.map((check) => [position(check.key), check.field ?? '', check.version]),
+    operation.events.map((event) => [event.type, event.subject, event.version, JSON.stringify(event.data)]),
+    operation.writes.map(([kind, key, ...rest]) => [kind, position(key), ...rest]),
+  ]);
+  return { keys, json: JSON.stringify(packed) };
+}
+
+type PackedResult = string | [check: number, found: string];
+
+function unpackResult(result: PackedResult): CommitResult {
+  return typeof result === 'string'
+    ? { committed: true, at: Number.parseInt(result, 10) }
+    : { committed: false, check: result[0], found: parseRecord(result[1]) };
+}

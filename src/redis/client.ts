@@ -1,0 +1,198 @@
+import keySlot from 'cluster-key-slot';
+import { Cluster, Redis, type RedisOptions, ReplyError } from 'ioredis';
+import type { Logger } from 'pino';
+
+/** Where Redis is and how to get in: one server, a master watched by Sentinels, or a Cluster. */
+export type RedisTarget = {
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls: boolean;
+} & (
+  | { readonly kind: 'single'; readonly url: string }
+  | { readonly kind: 'sentinel'; readonly sentinels: readonly Address[]; readonly master: string }
+  | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
+);
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ConnectOptions {
+  /** Name of the connection in `CLIENT LIST`. */
+  readonly name: string;
+  readonly logger: Logger;
+  /** A connection that has commands waiting and gets no byte for this long is given up and made again. 0: never. */
+  readonly silenceTimeoutMs: number;
+  /** Whether commands issued in one turn of the event loop travel together. */
+  readonly pipelining?: boolean;
+  /** Subscribe by shard on a Cluster. */
+  readonly subscriber?: boolean;
+}
+
+/**
+ * A connection to Redis, whatever its form. Commands fail at once while Redis is away (there is no offline queue), and
+ * those in flight fail when the connection breaks: whoever needs a definite outcome tries again himself.
+ */
+export class RedisClient {
+  private readonly scripts = new Set<string>();
+
+  constructor(
+    /** The ioredis object, for plain commands. */
+    readonly raw: Redis | Cluster,
+  ) {}
+
+  get isCluster(): boolean {
+    return this.raw instanceof Cluster;
+  }
+
+  get isReady(): boolean {
+    return this.raw.status === 'ready';
+  }
+
+  /** Waits for the connection to be usable; rejects with one clear sentence after `timeoutMs`. */
+  async ready(timeoutMs: number): Promise<void> {
+    if (this.isReady) return;
+    await new Promise<void>((resolve, reject) => {
+      let lastError: Error | undefined;
+      const onError = (error: Error) => {
+        lastError = error;
+      };
+      const onReady = () => {
+        clearTimeout(timer);
+        this.raw.off('error', onError);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.raw.off('ready', onReady);
+        this.raw.off('error', onError);
+        const why = lastError ? `: ${lastError.message || lastError.name}` : '';
+        reject(new Error(`Redis could not be reached within ${timeoutMs / 1000} s${why}`, { cause: lastError }));
+      }, timeoutMs);
+      this.raw.on('error', onError);
+      this.raw.once('ready', onReady);
+    });
+  }
+
+  /** A Lua script as a function of (number of keys, keys…, arguments…); loads it where Redis doesn't have it. */
+  script(name: string, lua: string): (keyCount: number, ...rest: (string | number)[]) => Promise<string> {
+    if (!this.scripts.has(name)) {
+      this.raw.defineCommand(name, { lua });
+      this.scripts.add(name);
+    }
+    const command = Reflect.get(this.raw, name) as (...args: unknown[]) => Promise<string>;
+    return command.bind(this.raw);
+  }
+
+  /**
+   * Waits until replicas have what this connection wrote last to the server that holds `key`.
+   * @returns the number of replicas that have it, after at most `timeoutMs`
+   */
+  async waitForReplicas(key: string, replicas: number, timeoutMs: number): Promise<number> {
+    return this.serverOf(key).wait(replicas, timeoutMs);
+  }
+
+  /** Every server that holds keys of its own: the one there is, or the masters of a Cluster. */
+  get servers(): readonly Redis[] {
+    return this.raw instanceof Cluster ? this.raw.nodes('master') : [this.raw];
+  }
+
+  /** Redis' clock, in ms since the epoch. On a Cluster, that of the server that holds `key`. */
+  async time(key: string): Promise<number> {
+    const [seconds, micros] = await this.serverOf(key).time();
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  }
+
+  /** Closes the connection; what is in flight fails. */
+  close(): void {
+    this.raw.disconnect();
+  }
+
+  private serverOf(key: string): Redis {
+    if (!(this.raw instanceof Cluster)) return this.raw;
+    const address = this.raw.slots[keySlot(key)]?.[0];
+    const server = this.raw
+      .nodes('master')
+      .find(({ options }) => `${options.host}:${options.port}` === address);
+    if (!server) throw new Error(`No master is known for the slot of ${key}`);
+    return server;
+  }
+}
+
+/** Whether an error is an answer of Redis (and not a broken connection): the command was refused, or failed. */
+export function isRedisReply(error: unknown): boolean {
+  return error instanceof ReplyError;
+}
+
+/** Opens a connection. It reconnects by itself for as long as it isn't closed; errors are logged here. */
+export function connectRedis(target: RedisTarget, options: ConnectOptions): RedisClient {
+  const raw = target.kind === 'cluster' ? connectCluster(target, options) : connectServer(target, options);
+  let lastProblem = '';
+  raw.on('error', (error: Error) => {
+    const problem = error.message || error.name;
+    if (problem !== lastProblem) {
+      options.logger.warn({ connection: options.name, problem }, 'redis connection failed');
+    }
+    lastProblem = problem;
+  });
+  raw.on('ready', () => {
+    options.logger.debug({ connection: options.name }, 'redis connected');
+    lastProblem = '';
+  });
+  return new RedisClient(raw);
+}
+
+const CONNECT_TIMEOUT_MS = 5000;
+const RECONNECT_MIN_MS = 50;
+const RECONNECT_MAX_MS = 1000;
+
+function reconnectDelay(attempt: number): number {
+  return Math.min(RECONNECT_MIN_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS) * (0.5 + Math.random() / 2);
+}
+
+function commonOptions(target: RedisTarget, options: ConnectOptions) {
+  return {
+    connectionName: options.name,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: 10_000,
+    enableAutoPipelining: options.pipelining ?? false,
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    ...(options.silenceTimeoutMs > 0 && { socketTimeout: options.silenceTimeoutMs }),
+    ...(target.username !== undefined && { username: target.username }),
+    ...(target.password !== undefined && { password: target.password }),
+    ...(target.tls && { tls: {} }),
+  } satisfies RedisOptions;
+}
+
+function connectServer(target: Exclude<RedisTarget, { kind: 'cluster' }>, options: ConnectOptions): Redis {
+  const common = { ...commonOptions(target, options), retryStrategy: reconnectDelay };
+  if (target.kind === 'single') {
+    return target.url.startsWith('unix://') || target.url.startsWith('/')
+      ? new Redis({ ...common, path: target.url.replace(/^unix:\/\//, '') })
+      : new Redis(target.url, common);
+  }
+  return new Redis({
+    ...common,
+    name: target.master,
+    sentinels: [...target.sentinels],
+    sentinelRetryStrategy: reconnectDelay,
+    enableTLSForSentinelMode: target.tls,
+    ...(target.tls && { sentinelTLS: {} }),
+  });
+}
+
+function connectCluster(target: Extract<RedisTarget, { kind: 'cluster' }>, options: ConnectOptions): Cluster {
+  const { enableAutoPipelining, enableOfflineQueue, ...redisOptions } = commonOptions(target, options);
+  return new Cluster([...target.nodes], {
+    redisOptions,
+    enableOfflineQueue: false,
+    enableAutoPipelining: options.pipelining ?? false,
+    shardedSubscribers: options.subscriber ?? false,
+    clusterRetryStrategy: reconnectDelay,
+    retryDelayOnMoved: 20,
+    slotsRefreshInterval: 5000,
+    slotsRefreshTimeout: 2000,
+  });
+}

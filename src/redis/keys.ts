@@ -1,0 +1,116 @@
+/**
+ * Every key and channel name in Redis.
+ *
+ * What must change together lives under one hash tag: `{<p>}` for all that belongs to partition p (an account, its
+ * tokens, its sessions and their events), `{nodes}` for leases, `{meta}` for the settings of the whole deployment.
+ */
+export class Keys {
+  /**
+   * @param prefix `KEY_PREFIX`, without braces
+   * @param partitions `PARTITIONS`, a power of two up to 256
+   */
+  constructor(
+    readonly prefix: string,
+    readonly partitions: number,
+  ) {}
+
+  /** The partition of a bucket (0–255). */
+  partitionOf(bucket: number): number {
+    return bucket & (this.partitions - 1);
+  }
+
+  /** Stream: the events of a partition. */
+  log(partition: number): string {
+    return `${this.prefix}{${partition}}:log`;
+  }
+
+  /** String: number and results of the last batch of a lane. */
+  lane(partition: number, node: string, lane: number): string {
+    return `${this.prefix}{${partition}}:lane:${node}:${lane}`;
+  }
+
+  /** Record: credentials by username. */
+  user(partition: number, username: string): string {
+    return `${this.prefix}{${partition}}:user:${username}`;
+  }
+
+  /** Record: state of an account by account id. */
+  account(partition: number, accountId: string): string {
+    return `${this.prefix}{${partition}}:account:${accountId}`;
+  }
+
+  /** Hash of records: live sessions of an account by session id. */
+  sessions(partition: number, accountId: string): string {
+    return `${this.prefix}{${partition}}:sessions:${accountId}`;
+  }
+
+  /** Record: a token by its hash. Expires with the token. */
+  token(partition: number, tokenHash: string): string {
+    return `${this.prefix}{${partition}}:token:${tokenHash}`;
+  }
+
+  /** Sorted set: live sessions of a token, the one to resume last; see `DETACHED_RANK`. */
+  tokenSessions(partition: number, tokenHash: string): string {
+    return `${this.prefix}{${partition}}:resume:${tokenHash}`;
+  }
+
+  /** Set: sessions attached to a node. */
+  nodeSessions(partition: number, node: string): string {
+    return `${this.prefix}{${partition}}:node:${node}`;
+  }
+
+  /** Set: nodes that have, or had, sessions in a partition. */
+  nodes(partition: number): string {
+    return `${this.prefix}{${partition}}:nodes`;
+  }
+
+  /** Sorted set: detached sessions by the time of their detachment (ms). */
+  detached(partition: number): string {
+    return `${this.prefix}{${partition}}:detached`;
+  }
+
+  /** String: why a session was ended from outside, for its node if it missed the message. Expires. */
+  ended(partition: number, sessionId: string): string {
+    return `${this.prefix}{${partition}}:ended:${sessionId}`;
+  }
+
+  /** Record: who holds a value that is unique beyond an account. */
+  claim(partition: number, kind: string, value: string): string {
+    return `${this.prefix}{${partition}}:claim:${kind}:${value}`;
+  }
+
+  /** Sorted set: claims that are reserved and not yet confirmed, by the time of their reservation (ms). */
+  reservations(partition: number): string {
+    return `${this.prefix}{${partition}}:reservations`;
+  }
+
+  /** String with an expiry: a node lives. */
+  lease(node: string): string {
+    return `${this.prefix}{nodes}:lease:${node}`;
+  }
+
+  /** String: the number of partitions, written at first boot. */
+  partitionCount(): string {
+    return `${this.prefix}{meta}:partitions`;
+  }
+
+  /** String with an expiry: which worker reaps. */
+  reaperLock(): string {
+    return `${this.prefix}{meta}:reaper`;
+  }
+
+  /** Prefix of rate limit counters. */
+  limit(name: string): string {
+    return `${this.prefix}limit:${name}`;
+  }
+
+  /** Prefix of BullMQ's keys; the braces keep them in one slot of a Redis Cluster. */
+  jobs(): string {
+    return `${this.prefix}{jobs}`;
+  }
+
+  /** Channel: messages for one node. */
+  nodeChannel(node: string): string {
+    return `${this.prefix}bus:node:${node}`;
+  }
+}

@@ -1,0 +1,35 @@
+import type { Attachment } from './state.js';
+
+/** What may be asked of a session, imperative. Attachments say on whose behalf: a stale one is refused. */
+export type SessionCommand =
+  /** Begin a session, attached to a connection. */
+  | {
+      readonly type: 'start';
+      readonly accountId: string;
+      readonly token: string;
+      readonly attachment: Attachment;
+    }
+  /**
+   * Attach to a new connection. A detached session always allows it; one that is attached only if its node is
+   * `lostNode`, or with `takeOver`.
+   */
+  | {
+      readonly type: 'resume';
+      readonly attachment: Attachment;
+      readonly lostNode?: string;
+      readonly takeOver?: boolean;
+    }
+  /** Attach again to the connection that never went away, after its node was taken for lost. */
+  | { readonly type: 'reclaim'; readonly attachment: Attachment }
+  /** The connection is gone, or its node is going. */
+  | { readonly type: 'detach'; readonly attachment: Attachment; readonly reason: 'closed' | 'drained' }
+  /** The node is gone. */
+  | { readonly type: 'loseNode'; readonly node: string }
+  /** The client says goodbye on its connection. */
+  | { readonly type: 'logOut'; readonly by: 'client'; readonly attachment: Attachment }
+  /** Somebody else ends the session, wherever it is. `actor` says who. */
+  | { readonly type: 'logOut'; readonly by: 'operator' | 'account'; readonly actor?: string }
+  /** The connection has begun another session, `successor`. */
+  | { readonly type: 'replace'; readonly attachment: Attachment; readonly successor: string }
+  /** Nobody has resumed the session in time. `now` is Redis' time, in ms; `resumeMs` how long a session waits. */
+  | { readonly type: 'expire'; readonly now: number; readonly resumeMs: number };

@@ -1,0 +1,158 @@
+import { type AccountCommand, type AccountState, decideAccount, evolveAccount, initialAccount } from '../account/account.js';
+import type { IssuedToken } from '../account/account.js';
+import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/operation.js';
+import type { RedisClient } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
+import { type Change, operationOf, type Versioned } from './change.js';
+import { bucketOfId, bucketOfUsername, newAccountId } from './ids.js';
+import { type Commit, reading } from './sessions.js';
+
+/** What is needed to check a password. Beside the log, so that an account can be deleted. */
+export interface Credentials {
+  readonly accountId: string;
+  readonly username: string;
+  /** argon2id, in PHC string format. */
+  readonly passwordHash: string;
+  readonly email?: string;
+}
+
+/** A token about to be issued. */
+export interface NewToken {
+  /** Hash of the token. */
+  readonly token: string;
+  /** Redis' time in ms since the epoch. */
+  readonly expiresAt: number;
+  /** Tokens that an account may have, 0: any number. */
+  readonly limit: number;
+  /** Redis' time in ms since the epoch. */
+  readonly now: number;
+}
+
+/** The accounts in Redis: their credentials, and their state with the tokens they have issued. */
+export class Accounts {
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly keys: Keys,
+  ) {}
+
+  /** The credentials of a username (after NFC), or null. @throws Unavailable */
+  async find(username: string): Promise<Credentials | null> {
+    const partition = this.keys.partitionOf(bucketOfUsername(username));
+    const record = parseRecord(await reading(this.redis.raw.get(this.keys.user(partition, username))));
+    return record ? { username, ...(JSON.parse(record.body) as Omit<Credentials, 'username'>) } : null;
+  }
+
+  /** State and version of an account. @throws Unavailable */
+  async load(accountId: string): Promise<Versioned<AccountState>> {
+    return readAccount(parseRecord(await reading(this.redis.raw.get(this.keyOf(accountId)))));
+  }
+
+  /** New credentials, with the account id that goes with the username. */
+  credentials(username: string, passwordHash: string, email?: string): Credentials {
+    const accountId = newAccountId(bucketOfUsername(username));
+    return { accountId, username, passwordHash, ...(email !== undefined && { email }) };
+  }
+
+  /**
+   * Registers an account and, if wanted, issues its first token.
+   * @param also a change of the same partition to commit together with it
+   * @returns when it was recorded (Redis' time in ms), or null if the username is taken
+   * @throws whatever `commit` throws
+   */
+  async register(
+    credentials: Credentials,
+    token: NewToken | null,
+    also: Change,
+    commit: Commit,
+  ): Promise<number | null> {
+    const { accountId, username, passwordHash, email } = credentials;
+    const partition = this.partitionOf(accountId);
+    const key = this.keys.user(partition, username);
+    const record: Change = {
+      checks: [{ key, version: NO_RECORD }],
+      events: [],
+      writes: [['put', key, '', 1, JSON.stringify({ accountId, passwordHash, email }), 0]],
+    };
+    const commands: AccountCommand[] = [{ type: 'register' }];
+    if (token) commands.push({ type: 'issueToken', ...token });
+    const change = this.changeOf(accountId, username, { state: initialAccount, version: 0 }, commands);
+    const result = await commit(operationOf(partition, record, change, also));
+    return result.committed ? result.at : null;
+  }
+
+  /**
+   * Takes a command through: load, decide, commit, and again on the fresh state when somebody else was faster.
+   * @param also a change of the same partition to commit together with it
+   * @returns when it was recorded (Redis' time in ms), and the state before; null when a check of `also` failed
+   * @throws Unavailable, and whatever `commit` throws
+   */
+  async execute(
+    accountId: string,
+    username: string,
+    command: AccountCommand,
+    also: Change,
+    commit: Commit,
+  ): Promise<{ at: number; before: AccountState } | null> {
+    let current = await this.load(accountId);
+    for (;;) {
+      const change = this.changeOf(accountId, username, current, [command]);
+      if (change.events.length + also.events.length === 0) return { at: 0, before: current.state };
+      const result = await commit(operationOf(this.partitionOf(accountId), change, also));
+      if (result.committed) return { at: result.at, before: current.state };
+      if (result.check >= change.checks.length) return null;
+      current = readAccount(result.found);
+    }
+  }
+
+  private changeOf(
+    accountId: string,
+    username: string,
+    before: Versioned<AccountState>,
+    commands: readonly AccountCommand[],
+  ): Change {
+    const events = [];
+    const writes: Write[] = [];
+    let { state, version } = before;
+    for (const command of commands) {
+      for (const event of decideAccount(command, state)) {
+        state = evolveAccount(state, event);
+        version += 1;
+        events.push({ type: event.type, subject: accountId, version, data: event.data });
+        if (event.type === 'token.issued') writes.push(this.tokenPut(accountId, username, event.data));
+        if (event.type === 'token.revoked') writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
+      }
+    }
+    if (state.status === 'registered') {
+      writes.push(['put', this.keyOf(accountId), '', version, bodyOf(state.tokens), 0]);
+    }
+    return { checks: [{ key: this.keyOf(accountId), version: before.version }], events, writes };
+  }
+
+  private tokenPut(accountId: string, username: string, { token, expiresAt }: IssuedToken): Write {
+    const body = JSON.stringify([accountId, username, expiresAt]);
+    return ['put', this.tokenKey(accountId, token), '', 1, body, expiresAt];
+  }
+
+  private tokenKey(accountId: string, token: string): string {
+    return this.keys.token(this.partitionOf(accountId), token);
+  }
+
+  private keyOf(accountId: string): string {
+    return this.keys.account(this.partitionOf(accountId), accountId);
+  }
+
+  private partitionOf(accountId: string): number {
+    return this.keys.partitionOf(bucketOfId(accountId));
+  }
+}
+
+/** Reads an account's record. */
+export function readAccount(record: StoredRecord | null): Versioned<AccountState> {
+  if (!record) return { state: initialAccount, version: 0 };
+  const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({ token, expiresAt }));
+  return { state: { status: 'registered', tokens }, version: record.version };
+}
+
+function bodyOf(tokens: readonly IssuedToken[]): string {
+  return JSON.stringify(tokens.map(({ token, expiresAt }) => [token, expiresAt]));
+}

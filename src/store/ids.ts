@@ -1,0 +1,57 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+
+/**
+ * Ids and tokens carry the bucket (0–255) of their account in their first byte, so that a key in Redis can be built
+ * from an id or token alone, without asking where it lives.
+ */
+
+const ACCOUNT_BYTES = 12;
+const SESSION_BYTES = 18;
+const ID_PATTERN = /^(?:a[A-Za-z0-9_-]{16}|s[A-Za-z0-9_-]{24})$/;
+
+/** The bucket of a username (after NFC). */
+export function bucketOfUsername(username: string): number {
+  return createHash('sha256').update(username).digest()[0]!;
+}
+
+/** A new account id: `a` and 12 bytes in base64url, the first of which is the bucket. */
+export function newAccountId(bucket: number): string {
+  const bytes = randomBytes(ACCOUNT_BYTES);
+  bytes[0] = bucket;
+  return `a${bytes.toString('base64url')}`;
+}
+
+/** A new session id: `s`, the 12 bytes of its account's id and 6 random ones. */
+export function newSessionId(accountId: string): string {
+  return `s${accountId.slice(1)}${randomBytes(SESSION_BYTES - ACCOUNT_BYTES).toString('base64url')}`;
+}
+
+/** The account that a session belongs to. */
+export function accountOfSession(sessionId: string): string {
+  return `a${sessionId.slice(1, 17)}`;
+}
+
+/** The bucket that an account id or session id carries. */
+export function bucketOfId(id: string): number {
+  return Buffer.from(id.slice(1, 5), 'base64url')[0]!;
+}
+
+/** Whether a text has the form of a session id. */
+export function isSessionId(text: string): boolean {
+  return text[0] === 's' && ID_PATTERN.test(text);
+}
+
+/** A new token: a version 4 UUID whose first byte is the bucket; 114 bits of it are random. */
+export function newToken(bucket: number): string {
+  return bucket.toString(16).padStart(2, '0') + randomUUID().slice(2);
+}
+
+/** The bucket that a token (a UUID in any letter case) carries. */
+export function bucketOfToken(token: string): number {
+  return Number.parseInt(token.slice(0, 2), 16);
+}
+
+/** What stands for a token in Redis and in the log: 128 bits of its SHA-256, in base64url (22 characters). */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token.toLowerCase()).digest().toString('base64url', 0, 16);
+}

@@ -1,0 +1,93 @@
+import { type StoredRecord, type Write } from '../log/operation.js';
+import type { Keys } from '../redis/keys.js';
+import { type DetachReason, initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
+import type { Versioned } from './change.js';
+import { accountOfSession, bucketOfId } from './ids.js';
+
+/**
+ * How a session is stored: a record in the hash of its account's sessions, and its place in the indexes. An ended
+ * session is not stored.
+ */
+
+/** Lifts detached sessions above attached ones in the order in which a token's sessions are resumed. */
+export const DETACHED_RANK = 1e15;
+
+/** How long a node can still find out why a session was ended from outside, in seconds. */
+const ENDED_SECONDS = 3600;
+
+type Body = [status: 'a', token: string, node: string, connection: number]
+  | [status: 'd', token: string, node: string, connection: number, reason: DetachReason];
+
+/** Reads what `sessionWrites` wrote. */
+export function readSession(sessionId: string, record: StoredRecord | null): Versioned<SessionState> {
+  if (!record) return { state: initialState, version: 0 };
+  const [status, token, node, connection, reason] = JSON.parse(record.body) as Body;
+  const common = {
+    accountId: accountOfSession(sessionId),
+    token,
+    attachment: { node, connection },
+    since: record.at,
+  };
+  return {
+    version: record.version,
+    state: status === 'a' ? { status: 'attached', ...common } : { status: 'detached', ...common, reason: reason! },
+  };
+}
+
+/** The partition and the key under which a session is stored. */
+export function sessionPlace(keys: Keys, sessionId: string): { partition: number; key: string } {
+  const partition = keys.partitionOf(bucketOfId(sessionId));
+  return { partition, key: keys.sessions(partition, accountOfSession(sessionId)) };
+}
+
+/**
+ * The writes that take a session from one state to the next, record and indexes.
+ * @param endedBy leave a note for the session's node: who ended it from outside
+ */
+export function sessionWrites(
+  keys: Keys,
+  sessionId: string,
+  before: SessionState,
+  after: Versioned<SessionState>,
+  endedBy?: string,
+): Write[] {
+  const { partition, key } = sessionPlace(keys, sessionId);
+  const writes: Write[] = [];
+  const next = after.state;
+
+  if (before.status === 'attached') {
+    const stays = next.status === 'attached' && next.attachment.node === before.attachment.node;
+    if (!stays) writes.push(['remove', keys.nodeSessions(partition, before.attachment.node), sessionId]);
+  }
+  if (before.status === 'detached' && next.status !== 'detached') {
+    writes.push(['unrank', keys.detached(partition), sessionId]);
+  }
+
+  if (isLive(next)) {
+    writes.push(['put', key, sessionId, after.version, bodyOf(next), 0]);
+    const rank = next.status === 'detached' ? DETACHED_RANK : 0;
+    writes.push(['rank', keys.tokenSessions(partition, next.token), sessionId, rank]);
+    if (next.status === 'attached') {
+      writes.push(['add', keys.nodeSessions(partition, next.attachment.node), sessionId]);
+      writes.push(['add', keys.nodes(partition), next.attachment.node]);
+    } else {
+      writes.push(['rank', keys.detached(partition), sessionId, 0]);
+    }
+  } else if (isLive(before)) {
+    writes.push(['delete', key, sessionId]);
+    writes.push(['unrank', keys.tokenSessions(partition, before.token), sessionId]);
+    if (endedBy !== undefined) {
+      writes.push(['note', keys.ended(partition, sessionId), endedBy, ENDED_SECONDS]);
+    }
+  }
+  return writes;
+}
+
+function bodyOf(state: LiveState): string {
+  const { token, attachment } = state;
+  const body: Body =
+    state.status === 'attached'
+      ? ['a', token, attachment.node, attachment.connection]
+      : ['d', token, attachment.node, attachment.connection, state.reason];
+  return JSON.stringify(body);
+}

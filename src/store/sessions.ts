@@ -1,0 +1,162 @@
+import { parseRecord } from '../log/operation.js';
+import type { RedisClient } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
+import type { SessionCommand } from '../session/commands.js';
+import { decide, type Refusal } from '../session/decide.js';
+import type { SessionEvent } from '../session/events.js';
+import { evolve } from '../session/evolve.js';
+import { initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
+import { type Change, type Log, noChange, operationOf, Unavailable, type Versioned } from './change.js';
+import { bucketOfId } from './ids.js';
+import { readSession, sessionPlace, sessionWrites } from './sessionRecord.js';
+
+/** What became of a command: recorded, or why not, with the state that refused it. */
+export type Outcome =
+  | {
+      readonly done: true;
+      readonly events: readonly SessionEvent[];
+      readonly before: SessionState;
+      readonly after: Versioned<SessionState>;
+    }
+  | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
+
+/** Commits an operation; `log.commit` as it is, or one that waits only so long. */
+export type Commit = Log['commit'];
+
+/** A session as a change to commit, and the state that it leads to. */
+export interface SessionChange {
+  readonly change: Change;
+  readonly after: Versioned<SessionState>;
+}
+
+/** The sessions in Redis: loads them, and takes commands through decision and commit. */
+export class Sessions {
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly keys: Keys,
+    private readonly log: Log,
+  ) {}
+
+  /** State and version of a session. @throws Unavailable */
+  async load(sessionId: string): Promise<Versioned<SessionState>> {
+    const { key } = sessionPlace(this.keys, sessionId);
+    return readSession(sessionId, parseRecord(await reading(this.redis.raw.hget(key, sessionId))));
+  }
+
+  /** Those of the sessions that are live. All must be of one account. @throws Unavailable */
+  async loadSome(accountId: string, sessionIds: readonly string[]): Promise<Map<string, Versioned<LiveState>>> {
+    if (sessionIds.length === 0) return new Map();
+    const key = this.keyOf(accountId);
+    const records = await reading(this.redis.raw.hmget(key, ...sessionIds));
+    return liveSessions(sessionIds.map((id, i) => [id, records[i]]));
+  }
+
+  /** All live sessions of an account. @throws Unavailable */
+  async loadAll(accountId: string): Promise<Map<string, Versioned<LiveState>>> {
+    return liveSessions(Object.entries(await reading(this.redis.raw.hgetall(this.keyOf(accountId)))));
+  }
+
+  /** Who ended a session from outside, if it was ended so lately. @throws Unavailable */
+  async endedBy(sessionId: string): Promise<'operator' | 'account' | null> {
+    const { partition } = sessionPlace(this.keys, sessionId);
+    const note = await reading(this.redis.raw.get(this.keys.ended(partition, sessionId)));
+    return note === 'operator' || note === 'account' ? note : null;
+  }
+
+  /** The change that begins a session; its id must be new. */
+  begin(sessionId: string, command: Extract<SessionCommand, { type: 'start' }>): SessionChange {
+    const decision = decide(command, initialState);
+    if ('refused' in decision) throw new Error(`A new session was refused: ${decision.refused}`);
+    return this.changeOf(sessionId, { state: initialState, version: 0 }, decision.events);
+  }
+
+  /**
+   * Takes a command through: load (unless `known`), decide, commit; when somebody else was faster, decide again on what
+   * the session is then.
+   * @param also a change of the same partition to commit together with it; if its checks fail, the outcome is `guarded`
+   * @throws Unavailable when the session could not be loaded
+   */
+  async execute(
+    sessionId: string,
+    command: SessionCommand,
+    options: { known?: Versioned<SessionState>; also?: Change; commit?: Commit } = {},
+  ): Promise<Outcome> {
+    const { also = noChange, commit = (operation) => this.log.commit(operation) } = options;
+    const { partition } = sessionPlace(this.keys, sessionId);
+    let current = options.known ?? (await this.load(sessionId));
+    for (;;) {
+      const decision = decide(command, current.state);
+      if ('refused' in decision) return { done: false, refused: decision.refused, state: current.state };
+      const { change, after } = this.changeOf(sessionId, current, decision.events, endedFromOutside(command));
+
+      const result = await commit(operationOf(partition, change, also));
+      if (result.committed) {
+        return { done: true, events: decision.events, before: current.state, after: stamped(after, result.at) };
+      }
+      if (result.check >= change.checks.length) {
+        return { done: false, refused: 'guarded', state: current.state };
+      }
+      current = readSession(sessionId, result.found);
+    }
+  }
+
+  private changeOf(
+    sessionId: string,
+    before: Versioned<SessionState>,
+    events: readonly SessionEvent[],
+    endedBy?: string,
+  ): SessionChange {
+    const { key } = sessionPlace(this.keys, sessionId);
+    const after = events.reduce<Versioned<SessionState>>(
+      ({ state, version }, event) => ({ state: evolve(state, event, 0), version: version + 1 }),
+      before,
+    );
+    return {
+      after,
+      change: {
+        checks: [{ key, field: sessionId, version: before.version }],
+        events: events.map(({ type, data }, i) => ({
+          type,
+          subject: sessionId,
+          version: before.version + i + 1,
+          data,
+        })),
+        writes: sessionWrites(this.keys, sessionId, before.state, after, endedBy),
+      },
+    };
+  }
+
+  private keyOf(accountId: string): string {
+    return this.keys.sessions(this.keys.partitionOf(bucketOfId(accountId)), accountId);
+  }
+}
+
+/** Reads from Redis. @throws Unavailable */
+export async function reading<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw new Unavailable(error);
+  }
+}
+
+/** The state as it is stored: since the commit. */
+export function stamped(after: Versioned<SessionState>, at: number): Versioned<SessionState> {
+  return isLive(after.state) ? { ...after, state: { ...after.state, since: at } } : after;
+}
+
+function liveSessions(
+  entries: readonly (readonly [string, string | null | undefined])[],
+): Map<string, Versioned<LiveState>> {
+  const sessions = new Map<string, Versioned<LiveState>>();
+  for (const [id, stored] of entries) {
+    const { state, version } = readSession(id, parseRecord(stored));
+    if (isLive(state)) sessions.set(id, { state, version });
+  }
+  return sessions;
+}
+
+function endedFromOutside(command: SessionCommand): string | undefined {
+  return command.type === 'logOut' && command.by !== 'client' ? command.by : undefined;
+}
+

@@ -1,0 +1,84 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tempDir } from './guardian.js';
+import { onFreePorts } from './ports.js';
+import { RedisServer } from './redisServer.js';
+
+export { RedisServer } from './redisServer.js';
+
+export interface StartRedisOptions {
+  /** Whether to keep an append-only file (`appendfsync everysec`). Default: no. */
+  readonly appendonly?: boolean;
+  /** Where the data is and stays. Default: a temporary directory, removed by stop(). */
+  readonly dir?: string;
+  /** More configuration, as on the command line: `['--maxmemory', '10mb']`. */
+  readonly args?: readonly string[];
+}
+
+/** Starts a single Redis server on a free port of 127.0.0.1 and on a unix socket. It doesn't outlive this process. */
+export function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
+  return onFreePorts(1, ([port]) => startRedisOn(port!, options));
+}
+
+/**
+ * The same on a given port.
+ * @throws PortTakenError
+ */
+export async function startRedisOn(port: number, options: StartRedisOptions = {}): Promise<RedisServer> {
+  const dataLines = [
+    'save ""',
+    `appendonly ${options.appendonly ? 'yes' : 'no'}`,
+    'appendfsync everysec',
+    'maxmemory-policy noeviction',
+    'shutdown-timeout 0',
+    'repl-diskless-sync-delay 0',
+  ];
+  return startConfigured(port, [...dataLines, ...configLines(options.args ?? [])], options.dir, false);
+}
+
+/**
+ * Starts a Sentinel process on a given port.
+ * @param lines its `sentinel …` lines of configuration
+ * @throws PortTakenError
+ */
+export async function startSentinelOn(port: number, lines: readonly string[]): Promise<RedisServer> {
+  return startConfigured(port, lines, undefined, true);
+}
+
+async function startConfigured(
+  port: number,
+  lines: readonly string[],
+  givenDir: string | undefined,
+  sentinel: boolean,
+): Promise<RedisServer> {
+  const dir = givenDir ?? tempDir();
+  await mkdir(dir, { recursive: true });
+  const server = new RedisServer({ port, dir, temporary: givenDir === undefined, sentinel });
+  const common = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    'protected-mode no',
+    `dir ${JSON.stringify(dir)}`,
+    `unixsocket ${JSON.stringify(server.socketPath)}`,
+  ];
+  // A file and not arguments: what a Sentinel or a CONFIG REWRITE changes must outlive a restart.
+  await writeFile(join(dir, 'redis.conf'), `${[...common, ...lines].join('\n')}\n`);
+  try {
+    await server.start();
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Turns `['--name', 'value', …]` into lines of a configuration file. */
+function configLines(args: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const arg of args) {
+    if (arg.startsWith('--')) lines.push(arg.slice(2));
+    else if (lines.length > 0) lines.push(`${lines.pop()} ${JSON.stringify(arg)}`);
+    else throw new Error(`Redis configuration must begin with a --name, not with ${arg}`);
+  }
+  return lines;
+}

@@ -1,0 +1,125 @@
+import { Redis } from 'ioredis';
+import { eventually } from './eventually.js';
+import { onFreePorts } from './ports.js';
+import { type RedisServer, startRedis, startSentinelOn } from './redis.js';
+
+export interface SentinelDeployment {
+  /** `127.0.0.1:<port>,…` of the three Sentinels. */
+  readonly sentinels: string;
+  readonly sentinelServers: readonly RedisServer[];
+  readonly masterName: string;
+  /** The server that was the master in the beginning, and its replica. */
+  readonly master: RedisServer;
+  readonly replica: RedisServer;
+  /** The server that the Sentinels call the master now (the first Sentinel that answers is asked). */
+  currentMaster(): Promise<RedisServer>;
+  /** Opens a connection to the current master, found by the Sentinels, that stop() closes. */
+  client(): Redis;
+  stop(): Promise<void>;
+}
+
+const MASTER_NAME = 'game';
+const SENTINELS = 3;
+const QUORUM = 2;
+const DOWN_AFTER_MS = 1000;
+const FAILOVER_TIMEOUT_MS = 3000;
+
+/** Starts a master, a replica and three Sentinels on free ports, and waits until all of them know each other. */
+export async function startSentinel(): Promise<SentinelDeployment> {
+  const servers: RedisServer[] = [];
+  const stopAll = () => Promise.all(servers.map((server) => server.stop()));
+  try {
+    const master = await startRedis();
+    servers.push(master);
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] });
+    servers.push(replica);
+    await eventually(
+      async () => (await query(replica, ['INFO', 'replication'])).includes('master_link_status:up'),
+      { message: 'replica is in step with its master' },
+    );
+    const sentinelServers: RedisServer[] = [];
+    for (let i = 0; i < SENTINELS; i += 1) {
+      const sentinel = await onFreePorts(1, ([port]) => startSentinelOn(port!, monitor(master.port)));
+      sentinelServers.push(sentinel);
+      servers.push(sentinel);
+    }
+    await Promise.all(sentinelServers.map(knowsTheOthers));
+    return deployment(master, replica, sentinelServers, stopAll);
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+function deployment(
+  master: RedisServer,
+  replica: RedisServer,
+  sentinelServers: readonly RedisServer[],
+  stopAll: () => Promise<unknown>,
+): SentinelDeployment {
+  const clients: Redis[] = [];
+  return {
+    sentinels: sentinelServers.map(({ address }) => address).join(','),
+    sentinelServers,
+    masterName: MASTER_NAME,
+    master,
+    replica,
+    async currentMaster() {
+      const question = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME];
+      const port = await Promise.any(sentinelServers.map((sentinel) => query(sentinel, question)));
+      return port.endsWith(`,${replica.port}`) ? replica : master;
+    },
+    client() {
+      const client = new Redis({
+        sentinels: sentinelServers.map(({ port }) => ({ host: '127.0.0.1', port })),
+        name: MASTER_NAME,
+        sentinelRetryStrategy: () => 50,
+        retryStrategy: () => 50,
+        maxRetriesPerRequest: null,
+      });
+      client.on('error', () => {}); // its commands tell
+      clients.push(client);
+      return client;
+    },
+    async stop() {
+      for (const client of clients) client.disconnect();
+      await stopAll();
+    },
+  };
+}
+
+function monitor(masterPort: number): string[] {
+  return [
+    `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${masterPort} ${QUORUM}`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${MASTER_NAME} ${FAILOVER_TIMEOUT_MS}`,
+    `sentinel parallel-syncs ${MASTER_NAME} 1`,
+  ];
+}
+
+/** Waits until a Sentinel sees the master up, its replica, and the other Sentinels; a failover needs all three. */
+async function knowsTheOthers(sentinel: RedisServer): Promise<void> {
+  const expected = `status=ok,address=`;
+  const complete = `slaves=1,sentinels=${SENTINELS}`;
+  await eventually(
+    async () => {
+      const info = await query(sentinel, ['INFO', 'sentinel']);
+      return info.includes(expected) && info.includes(complete);
+    },
+    { timeoutMs: 20_000, intervalMs: 50, message: `Sentinel says ${expected}… ${complete}` },
+  );
+}
+
+/** Asks a server one question over a connection of its own, and gives the answer as text. */
+async function query(server: RedisServer, [command, ...args]: string[]): Promise<string> {
+  const client = server.client({
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+  });
+  try {
+    return String(await client.call(command!, ...args));
+  } finally {
+    client.disconnect();
+  }
+}
