@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { Keys } from '../redis/keys.js';
 import type { RedisClient } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
 import { Lane } from './lane.js';
 import type { CommitResult, Operation } from './operation.js';
 

@@ -15,10 +15,7 @@ const PASSING =
 const RETRY_MIN_MS = 10;
 const RETRY_MAX_MS = 500;
 
-type CommitCommand = (
-  keyCount: number,
-  ...keysAndArguments: (string | number)[]
-) => Promise<string>;
+type CommitCommand = (keyCount: number, ...keysAndArguments: (string | number)[]) => Promise<string>;
 
 /** A sequence of numbered batches, one in flight at a time; see `commit.lua` for what the number is good for. */
 export class Lane {
@@ -53,16 +50,20 @@ export class Lane {
     this.batch = batch;
     this.sentAt = performance.now();
     this.number += 1;
-    this.deliver(batch).then(
-      (results) => batch.forEach((pending, i) => pending.resolve(results[i]!)),
-      (error) => {
-        for (const pending of batch) pending.reject(error);
-      },
-    ).finally(() => {
-      this.options.observer?.committed(batch.length, performance.now() - this.sentAt);
-      this.batch = [];
-      this.onFree();
-    });
+    this.deliver(batch)
+      .then(
+        (results) => {
+          for (const [i, pending] of batch.entries()) pending.resolve(results[i]!);
+        },
+        (error) => {
+          for (const pending of batch) pending.reject(error);
+        },
+      )
+      .finally(() => {
+        this.options.observer?.committed(batch.length, performance.now() - this.sentAt);
+        this.batch = [];
+        this.onFree();
+      });
   }
 
   /** Stops sending again. */

@@ -67,7 +67,9 @@ export class RedisClient {
         this.raw.off('ready', onReady);
         this.raw.off('error', onError);
         const why = lastError ? `: ${lastError.message || lastError.name}` : '';
-        reject(new Error(`Redis could not be reached within ${timeoutMs / 1000} s${why}`, { cause: lastError }));
+        reject(
+          new Error(`Redis could not be reached within ${timeoutMs / 1000} s${why}`, { cause: lastError }),
+        );
       }, timeoutMs);
       this.raw.on('error', onError);
       this.raw.once('ready', onReady);
@@ -147,7 +149,9 @@ const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 1000;
 
 function reconnectDelay(attempt: number): number {
-  return Math.min(RECONNECT_MIN_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS) * (0.5 + Math.random() / 2);
+  return (
+    Math.min(RECONNECT_MIN_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS) * (0.5 + Math.random() / 2)
+  );
 }
 
 function commonOptions(target: RedisTarget, options: ConnectOptions) {

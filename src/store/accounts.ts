@@ -1,5 +1,11 @@
-import { type AccountCommand, type AccountState, decideAccount, evolveAccount, initialAccount } from '../account/account.js';
 import type { IssuedToken } from '../account/account.js';
+import {
+  type AccountCommand,
+  type AccountState,
+  decideAccount,
+  evolveAccount,
+  initialAccount,
+} from '../account/account.js';
 import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
@@ -119,7 +125,8 @@ export class Accounts {
         version += 1;
         events.push({ type: event.type, subject: accountId, version, data: event.data });
         if (event.type === 'token.issued') writes.push(this.tokenPut(accountId, username, event.data));
-        if (event.type === 'token.revoked') writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
+        if (event.type === 'token.revoked')
+          writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
       }
     }
     if (state.status === 'registered') {
@@ -149,7 +156,10 @@ export class Accounts {
 /** Reads an account's record. */
 export function readAccount(record: StoredRecord | null): Versioned<AccountState> {
   if (!record) return { state: initialAccount, version: 0 };
-  const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({ token, expiresAt }));
+  const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({
+    token,
+    expiresAt,
+  }));
   return { state: { status: 'registered', tokens }, version: record.version };
 }
 

@@ -1,6 +1,12 @@
-import { type StoredRecord, type Write } from '../log/operation.js';
+import type { StoredRecord, Write } from '../log/operation.js';
 import type { Keys } from '../redis/keys.js';
-import { type DetachReason, initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
+import {
+  type DetachReason,
+  initialState,
+  isLive,
+  type LiveState,
+  type SessionState,
+} from '../session/state.js';
 import type { Versioned } from './change.js';
 import { accountOfSession, bucketOfId } from './ids.js';
 
@@ -15,7 +21,8 @@ export const DETACHED_RANK = 1e15;
 /** How long a node can still find out why a session was ended from outside, in seconds. */
 const ENDED_SECONDS = 3600;
 
-type Body = [status: 'a', token: string, node: string, connection: number]
+type Body =
+  | [status: 'a', token: string, node: string, connection: number]
   | [status: 'd', token: string, node: string, connection: number, reason: DetachReason];
 
 /** Reads what `sessionWrites` wrote. */
@@ -30,7 +37,8 @@ export function readSession(sessionId: string, record: StoredRecord | null): Ver
   };
   return {
     version: record.version,
-    state: status === 'a' ? { status: 'attached', ...common } : { status: 'detached', ...common, reason: reason! },
+    state:
+      status === 'a' ? { status: 'attached', ...common } : { status: 'detached', ...common, reason: reason! },
   };
 }
 

@@ -44,7 +44,10 @@ export class Sessions {
   }
 
   /** Those of the sessions that are live. All must be of one account. @throws Unavailable */
-  async loadSome(accountId: string, sessionIds: readonly string[]): Promise<Map<string, Versioned<LiveState>>> {
+  async loadSome(
+    accountId: string,
+    sessionIds: readonly string[],
+  ): Promise<Map<string, Versioned<LiveState>>> {
     if (sessionIds.length === 0) return new Map();
     const key = this.keyOf(accountId);
     const records = await reading(this.redis.raw.hmget(key, ...sessionIds));
@@ -91,7 +94,12 @@ export class Sessions {
 
       const result = await commit(operationOf(partition, change, also));
       if (result.committed) {
-        return { done: true, events: decision.events, before: current.state, after: stamped(after, result.at) };
+        return {
+          done: true,
+          events: decision.events,
+          before: current.state,
+          after: stamped(after, result.at),
+        };
       }
       if (result.check >= change.checks.length) {
         return { done: false, refused: 'guarded', state: current.state };
@@ -159,4 +167,3 @@ function liveSessions(
 function endedFromOutside(command: SessionCommand): string | undefined {
   return command.type === 'logOut' && command.by !== 'client' ? command.by : undefined;
 }
-
