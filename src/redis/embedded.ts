@@ -79,6 +79,17 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   return { url: place.socket, pid, version, exited, stop };
 }
 
+/** The socket of the embedded Redis of a data directory, or null if there is none. Whether it answers is not asked. */
+export function embeddedSocket(dataDir: string): string | null {
+  try {
+    const dir = join(realpathSync(dataDir), 'redis');
+    const socket = join(fits(dir) ? dir : shortDirOf(dir), SOCKET);
+    return lstatSync(socket).isSocket() ? socket : null;
+  } catch {
+    return null;
+  }
+}
+
 const OLDEST_MAJOR_VERSION = 7;
 const STOP_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
@@ -150,8 +161,7 @@ function fits(dir: string): boolean {
 
 /** A folder for the socket alone, always the same for the same data, that nobody else can have put there. */
 function makeShortDir(dir: string): string {
-  const hash = createHash('sha256').update(dir).digest('hex').slice(0, 16);
-  const shortDir = join(tmpdir(), `openchamp-${hash}`);
+  const shortDir = shortDirOf(dir);
   if (!fits(shortDir)) throw new Error(`its path, and ${tmpdir()}, are too long for a Unix socket`);
   mkdirSync(shortDir, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(shortDir);
@@ -159,6 +169,10 @@ function makeShortDir(dir: string): string {
     throw new Error(`its socket needs ${shortDir}, which is not a private folder of this user`);
   }
   return shortDir;
+}
+
+function shortDirOf(dir: string): string {
+  return join(tmpdir(), `openchamp-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
 }
 
 /** A server that was stopped a moment ago may still be writing its data. */

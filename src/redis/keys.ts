@@ -79,9 +79,14 @@ export class Keys {
     return `${this.prefix}{${partition}}:claim:${kind}:${value}`;
   }
 
-  /** Sorted set: claims that are reserved and not yet confirmed, by the time of their reservation (ms). */
+  /** Sorted set: claims (`<kind>:<value>`) reserved and not yet confirmed, by the time of their reservation (ms). */
   reservations(partition: number): string {
     return `${this.prefix}{${partition}}:reservations`;
+  }
+
+  /** Record: an account id that will never be registered, because its reservation was given up. Expires. */
+  fence(partition: number, accountId: string): string {
+    return `${this.prefix}{${partition}}:fence:${accountId}`;
   }
 
   /** String with an expiry: a node lives. */

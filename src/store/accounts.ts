@@ -9,9 +9,10 @@ import {
 import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { reading } from '../redis/unavailable.js';
 import { type Change, operationOf, type Versioned } from './change.js';
 import { bucketOfId, bucketOfUsername, newAccountId } from './ids.js';
-import { type Commit, reading } from './sessions.js';
+import type { Commit } from './sessions.js';
 
 /** What is needed to check a password. Beside the log, so that an account can be deleted. */
 export interface Credentials {

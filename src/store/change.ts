@@ -1,4 +1,7 @@
 import type { CommitResult, Operation } from '../log/operation.js';
+import { Unavailable } from '../redis/unavailable.js';
+
+export { Unavailable };
 
 /** A part of an operation: what one subject's change adds to it. */
 export type Change = Omit<Operation, 'partition'>;
@@ -6,13 +9,17 @@ export type Change = Omit<Operation, 'partition'>;
 export const noChange: Change = { checks: [], events: [], writes: [] };
 
 /** Puts changes of one partition together, in order; positions of checks add up. */
-export function operationOf(partition: number, ...changes: readonly Change[]): Operation {
+export function joined(...changes: readonly Change[]): Change {
   return {
-    partition,
     checks: changes.flatMap(({ checks }) => checks),
     events: changes.flatMap(({ events }) => events),
     writes: changes.flatMap(({ writes }) => writes),
   };
+}
+
+/** Changes of one partition as an operation. */
+export function operationOf(partition: number, ...changes: readonly Change[]): Operation {
+  return { partition, ...joined(...changes) };
 }
 
 /** State of a subject together with its version in the log. */
@@ -21,44 +28,44 @@ export interface Versioned<S> {
   readonly version: number;
 }
 
-/** The log could not be written in time, or Redis could not be read. What was begun may still come to pass. */
-export class Unavailable extends Error {
-  constructor(cause?: unknown) {
-    super('Redis is away', { cause });
-  }
-}
-
 /** A commit as seen by those that build operations. */
 export interface Log {
   commit(operation: Operation): Promise<CommitResult>;
   withdraw(operation: Operation): boolean;
 }
 
+/** Called when an operation was committed after its client had been told that it could not be. */
+export type CommitLate = () => void;
+
 /**
- * Commits, but waits no longer than `timeoutMs`.
- * @param undo called with the result if the operation was sent in time but answered too late
+ * Commits, but waits no longer than `timeoutMs`. What has not been sent by then is taken back; what has may still come
+ * through, and is then for `late` to undo.
  * @throws Unavailable when there was no answer in time
  */
 export async function commitInTime(
   log: Log,
   operation: Operation,
   timeoutMs: number,
-  undo?: (result: CommitResult) => void,
+  late: CommitLate,
 ): Promise<CommitResult> {
   const answer = log.commit(operation);
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, 'late');
+  const timeout = new Promise<'timeout'>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, 'timeout');
   });
   try {
-    const first = await Promise.race([answer, late]);
-    if (first !== 'late') return first;
+    const first = await Promise.race([answer, timeout]);
+    if (first !== 'timeout') return first;
   } catch (error) {
     throw new Unavailable(error);
   } finally {
     clearTimeout(timer);
   }
-  if (!log.withdraw(operation)) answer.then((result) => undo?.(result), ignoreClosing);
+  if (!log.withdraw(operation)) {
+    answer.then((result) => {
+      if (result.committed) late();
+    }, ignoreClosing);
+  }
   throw new Unavailable();
 }
 

@@ -1,12 +1,13 @@
 import { parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { reading, Unavailable } from '../redis/unavailable.js';
 import type { SessionCommand } from '../session/commands.js';
 import { decide, type Refusal } from '../session/decide.js';
 import type { SessionEvent } from '../session/events.js';
 import { evolve } from '../session/evolve.js';
 import { initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
-import { type Change, type Log, noChange, operationOf, Unavailable, type Versioned } from './change.js';
+import { type Change, type Log, noChange, operationOf, type Versioned } from './change.js';
 import { bucketOfId } from './ids.js';
 import { readSession, sessionPlace, sessionWrites } from './sessionRecord.js';
 
@@ -15,7 +16,7 @@ export type Outcome =
   | {
       readonly done: true;
       readonly events: readonly SessionEvent[];
-      readonly before: SessionState;
+      readonly before: Versioned<SessionState>;
       readonly after: Versioned<SessionState>;
     }
   | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
@@ -29,12 +30,16 @@ export interface SessionChange {
   readonly after: Versioned<SessionState>;
 }
 
+/** Is told of every change of a session by this process, once it is recorded. */
+export type SessionObserver = (sessionId: string, events: readonly { readonly type: string }[]) => void;
+
 /** The sessions in Redis: loads them, and takes commands through decision and commit. */
 export class Sessions {
   constructor(
     private readonly redis: RedisClient,
     private readonly keys: Keys,
     private readonly log: Log,
+    private readonly observer: SessionObserver = () => {},
   ) {}
 
   /** State and version of a session. @throws Unavailable */
@@ -94,10 +99,11 @@ export class Sessions {
 
       const result = await commit(operationOf(partition, change, also));
       if (result.committed) {
+        this.observer(sessionId, decision.events);
         return {
           done: true,
           events: decision.events,
-          before: current.state,
+          before: current,
           after: stamped(after, result.at),
         };
       }
@@ -106,6 +112,30 @@ export class Sessions {
       }
       current = readSession(sessionId, result.found);
     }
+  }
+
+  /**
+   * Like `execute`, but not to be put off: while Redis is away it is tried again, for as long as the process lives.
+   * @throws CommitterClosed when the process is ending
+   */
+  async settle(
+    sessionId: string,
+    command: SessionCommand,
+    known?: Versioned<SessionState>,
+  ): Promise<Outcome> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.execute(sessionId, command, known ? { known } : {});
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
+      }
+    }
+  }
+
+  /** Tells the observer of a session that was begun by a commit of its caller. */
+  announce(sessionId: string, events: SessionChange['change']['events']): void {
+    this.observer(sessionId, events);
   }
 
   private changeOf(
@@ -139,15 +169,6 @@ export class Sessions {
   }
 }
 
-/** Reads from Redis. @throws Unavailable */
-export async function reading<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    throw new Unavailable(error);
-  }
-}
-
 /** The state as it is stored: since the commit. */
 export function stamped(after: Versioned<SessionState>, at: number): Versioned<SessionState> {
   return isLive(after.state) ? { ...after, state: { ...after.state, since: at } } : after;
@@ -167,3 +188,5 @@ function liveSessions(
 function endedFromOutside(command: SessionCommand): string | undefined {
   return command.type === 'logOut' && command.by !== 'client' ? command.by : undefined;
 }
+
+export { reading };

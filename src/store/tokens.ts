@@ -1,9 +1,11 @@
 import { parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { reading } from '../redis/unavailable.js';
+import type { LiveState } from '../session/state.js';
+import type { NewToken } from './accounts.js';
 import type { Change } from './change.js';
-import { bucketOfToken, hashToken } from './ids.js';
-import { reading } from './sessions.js';
+import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
 
 /** A valid token, and the sessions that could be resumed with it. */
 export interface FoundToken {
@@ -26,6 +28,18 @@ export class Tokens {
     private readonly redis: RedisClient,
     private readonly keys: Keys,
   ) {}
+
+  /** The partition of a token, its account and its sessions. */
+  partitionOf({ accountId }: FoundToken): number {
+    return this.keys.partitionOf(bucketOfId(accountId));
+  }
+
+  /** The username that a session's token was issued to; null if the token has ended. @throws Unavailable */
+  async usernameOf({ accountId, token }: LiveState): Promise<string | null> {
+    const key = this.keys.token(this.keys.partitionOf(bucketOfId(accountId)), token);
+    const record = parseRecord(await reading(this.redis.raw.get(key)));
+    return record ? (JSON.parse(record.body) as [string, string, number])[1] : null;
+  }
 
   /** Looks a token up (a UUID in any letter case); null if it is unknown, expired or revoked. @throws Unavailable */
   async find(text: string): Promise<FoundToken | null> {
@@ -54,3 +68,29 @@ export class Tokens {
     };
   }
 }
+
+/** How tokens are issued. */
+export interface TokenSettings {
+  /** How long a token is valid, in ms; 0: no limit. */
+  readonly tokenTtlMs: number;
+  /** Tokens that an account may have; 0: no limit. */
+  readonly tokensPerAccount: number;
+}
+
+/**
+ * Makes a token: what the client gets, and what is recorded of it.
+ * @param bucket of the account
+ * @param now Redis' time in ms since the epoch
+ */
+export function makeToken(
+  bucket: number,
+  { tokenTtlMs, tokensPerAccount }: TokenSettings,
+  now: number,
+): { token: string; record: NewToken } {
+  const token = newToken(bucket);
+  const expiresAt = tokenTtlMs === 0 ? NEVER : now + tokenTtlMs;
+  return { token, record: { token: hashToken(token), expiresAt, limit: tokensPerAccount, now } };
+}
+
+/** The end of the year 9999. */
+const NEVER = Date.UTC(9999, 11, 31);

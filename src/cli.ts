@@ -1,0 +1,167 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { Command, InvalidArgumentError } from 'commander';
+import { pino } from 'pino';
+import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
+import { type Deployment, openDeployment } from './deployment.js';
+
+/** How long a tool waits for Redis, in ms. */
+const PATIENCE_MS = 5000;
+
+const EXIT_FAILED = 1;
+const EXIT_BAD_CONFIG = 2;
+
+const program = new Command('openchamp')
+  .description(
+    'A session server for games: WebSocket gateway nodes on Redis, with every change of a session in a log.',
+  )
+  .version(
+    (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+      .version,
+  )
+  .addHelpText(
+    'after',
+    `
+Settings come from environment variables, all of them listed in docs/operations.md. Where Redis is: REDIS_URL,
+REDIS_SENTINELS with REDIS_MASTER, or REDIS_CLUSTER; without them, the embedded Redis of \`start\` on this machine if it
+runs, or port 6379.`,
+  );
+
+program
+  .command('start')
+  .description('run everything in one process, with an embedded Redis that keeps its data under DATA_DIR')
+  .action(() => runNode('start'));
+
+program
+  .command('serve')
+  .description('run a gateway node: clients on HOST:PORT, operators on ADMIN_HOST:ADMIN_PORT')
+  .action(() => runNode('serve'));
+
+program
+  .command('work')
+  .description('run a worker: sessions of lost nodes, sessions that run out, jobs; any number of them')
+  .action(() => runNode('work'));
+
+program
+  .command('events')
+  .description('print the event log, one CloudEvent a line (NDJSON)')
+  .option('--follow', 'go on with what is recorded from now on')
+  .option('--type <type>', 'only events of this type, such as session.logged_out')
+  .option('--subject <id>', 'only events of this session or account')
+  .option(
+    '--since <when>',
+    'only what came later: a time (ISO 8601), an age (15m, 2h, 3d) or the id of an event',
+  )
+  .action((options: { follow?: boolean; type?: string; subject?: string; since?: string }) =>
+    withDeployment(async (deployment) => {
+      const { printEvents } = await import('./commands/events.js');
+      const { redis, keys, connect } = deployment;
+      const stop = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+      await printEvents({ redis, keys, connect, options, out: process.stdout, signal: stop.signal });
+      return 0;
+    }),
+  );
+
+program
+  .command('verify')
+  .description('replay the event log and compare it with the live state; exit code 1 if they differ')
+  .action(() =>
+    withDeployment(async ({ redis, keys }) => {
+      const { verifyDeployment } = await import('./commands/verify.js');
+      return verifyDeployment({ redis, keys, print });
+    }),
+  );
+
+program
+  .command('sessions')
+  .description('list the live sessions, of one account or of all')
+  .argument('[username]')
+  .action((username: string | undefined) =>
+    withDeployment(async (deployment) => {
+      const { listSessions } = await import('./commands/sessions.js');
+      await listSessions(deployment, username, print);
+      return 0;
+    }),
+  );
+
+program
+  .command('logout')
+  .description('end a session, or all sessions of an account, on whichever node they are')
+  .argument('<username|session>')
+  .option('--revoke-tokens', 'revoke all tokens of the account, too, which ends all of its sessions')
+  .option('--by <name>', 'who does it, for the log', userInfo().username)
+  .action((target: string, options: { revokeTokens?: boolean; by: string }) =>
+    withDeployment(async (deployment, _config, logger) => {
+      const { logOut } = await import('./commands/logout.js');
+      const request = { target, revokeTokens: options.revokeTokens ?? false, actor: options.by };
+      await logOut(deployment, request, logger, print);
+      return 0;
+    }),
+  );
+
+program
+  .command('seed')
+  .description('make accounts with a token each, for tests and demos; they all have the same password')
+  .requiredOption('--users <n>', 'how many', wholeNumber)
+  .requiredOption('--out <file>', 'where to write the lines username<TAB>token')
+  .option('--prefix <text>', 'what the usernames begin with', 'player')
+  .option('--password <text>', 'the password', 'openchamp')
+  .action((options: { users: number; out: string; prefix: string; password: string }) =>
+    withDeployment(async (deployment, config) => {
+      const { seed } = await import('./commands/seed.js');
+      const created = await seed(deployment, {
+        ...options,
+        tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
+        tokensPerAccount: config.TOKENS_PER_ACCOUNT,
+      });
+      print(
+        `${created} accounts made, ${options.users - created} were there; tokens of all ${options.users} in ${options.out}`,
+      );
+      return 0;
+    }),
+  );
+
+await program.parseAsync().catch(fail);
+
+async function runNode(role: 'start' | 'serve' | 'work'): Promise<void> {
+  const config = readConfig();
+  const { run } = await import('./commands/run.js');
+  process.exit(await run(role, config));
+}
+
+/** Runs a tool on a deployment; it answers with the exit code. */
+async function withDeployment(
+  tool: (deployment: Deployment, config: Config, logger: pino.Logger) => Promise<number>,
+): Promise<void> {
+  const config = readConfig();
+  const logger = pino({ level: 'error' }, pino.destination(2));
+  const deployment = await openDeployment({
+    config,
+    target: config.redis ?? defaultRedis(config),
+    logger,
+    patienceMs: PATIENCE_MS,
+    isNode: false,
+  });
+  try {
+    process.exitCode = await tool(deployment, config, logger);
+  } finally {
+    deployment.close();
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return Number(text);
+}
+
+/** One line says what is wrong; the causes are for those who debug. */
+function fail(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(error instanceof BadConfig ? EXIT_BAD_CONFIG : EXIT_FAILED);
+}

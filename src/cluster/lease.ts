@@ -1,0 +1,113 @@
+import type { Logger } from 'pino';
+import type { RedisClient } from '../redis/client.js';
+import type { RedisClock } from '../redis/clock.js';
+import type { Keys } from '../redis/keys.js';
+import { reading } from '../redis/unavailable.js';
+
+export interface LeaseOptions {
+  readonly redis: RedisClient;
+  readonly keys: Keys;
+  readonly node: string;
+  /** How long a node lives without a sign of life, in ms. */
+  readonly leaseMs: number;
+  readonly clock: RedisClock;
+  readonly logger: Logger;
+  /** The lease had run out: others may have taken this node for lost. */
+  readonly onLost: () => void;
+}
+
+/** The sign of life of this node, and a look at those of others. */
+export class Leases {
+  private timer: NodeJS.Timeout | undefined;
+  private held = false;
+  private closed = false;
+  private readonly uptime: Uptime;
+  /** When the lease was found to have run out last, by `performance.now()`. */
+  lostAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: LeaseOptions) {
+    this.uptime = new Uptime(options.leaseMs);
+    options.redis.raw.on('close', () => this.uptime.interrupted());
+  }
+
+  /** Takes the lease and renews it every third of its time. @throws when Redis can't be reached */
+  async start(): Promise<void> {
+    await this.renew();
+    this.timer = setInterval(() => {
+      this.renew().catch((error: unknown) => {
+        this.uptime.interrupted();
+        this.options.logger.debug({ err: error }, 'lease could not be renewed');
+      });
+    }, this.options.leaseMs / 3);
+  }
+
+  /**
+   * Whether a node's lease has run out. A node that has not seen Redis up for a whole lease can't tell and says no: after
+   * an outage of Redis the living must have the time to show that they are.
+   * @throws Unavailable
+   */
+  async isLost(node: string): Promise<boolean> {
+    const { redis, keys } = this.options;
+    if (node === this.options.node || !this.uptime.isLong) return false;
+    return (await reading(redis.raw.exists(keys.lease(node)))) === 0;
+  }
+
+  /** Gives the lease up: the node has no sessions any more. */
+  async release(): Promise<void> {
+    this.closed = true;
+    clearInterval(this.timer);
+    const { redis, keys, node, logger } = this.options;
+    await redis.raw.del(keys.lease(node)).catch((error: unknown) => {
+      logger.debug({ err: error }, 'lease is left to run out');
+    });
+  }
+
+  private async renew(): Promise<void> {
+    const { redis, keys, node, leaseMs, clock, logger, onLost } = this.options;
+    const key = keys.lease(node);
+    const [previous, now] = await Promise.all([
+      redis.raw.set(key, '1', 'PX', leaseMs, 'GET'),
+      redis.time(key),
+    ]);
+    if (this.closed) return;
+    clock.observe(now);
+    this.uptime.seen();
+    if (previous === null && this.held) {
+      this.lostAt = performance.now();
+      logger.warn('lease had run out, comparing sessions');
+      onLost();
+    }
+    this.held = true;
+  }
+}
+
+/** How long Redis has been seen up without an interruption. */
+export class Uptime {
+  private since: number | undefined;
+  private last = 0;
+
+  /** @param leaseMs a gap of more than this between two looks is an interruption */
+  constructor(private readonly leaseMs: number) {}
+
+  /** Redis has answered. */
+  seen(): void {
+    const now = performance.now();
+    if (this.since === undefined || now - this.last > this.leaseMs) this.since = now;
+    this.last = now;
+  }
+
+  /** Redis has not answered, or a connection to it broke. */
+  interrupted(): void {
+    this.since = undefined;
+  }
+
+  /** Whether there was no interruption since the last look. */
+  get isUninterrupted(): boolean {
+    return this.since !== undefined;
+  }
+
+  /** Whether it has been up for a whole lease, as of the last look. */
+  get isLong(): boolean {
+    return this.since !== undefined && this.last - this.since >= this.leaseMs;
+  }
+}

@@ -1,0 +1,101 @@
+import type { LogoutBy } from '../contract/events.generated.js';
+import type { LiveState } from '../session/state.js';
+import type { Versioned } from '../store/change.js';
+
+/** A session as the connection that it is attached to holds it. */
+export interface HeldSession {
+  readonly id: string;
+  readonly accountId: string;
+  readonly username: string;
+  /** As last known; commits start from it. */
+  readonly known: Versioned<LiveState>;
+  /** When it was attached here, by `performance.now()`. */
+  readonly heldSince: number;
+}
+
+/** Who may end a session other than its own client. */
+export type OutsideEnd = Exclude<LogoutBy, 'client'>;
+
+/** A connection, as far as other nodes can concern it. */
+export interface Holder {
+  /** Number of the connection on this node. */
+  readonly number: number;
+  session: HeldSession | null;
+  /** Its session was ended from outside; it has none any more. */
+  endedBy(who: OutsideEnd): void;
+  /** Its session was taken over by another connection. */
+  takenOver(): void;
+  /** Its session was resumed elsewhere, or ran out, while this node was taken for lost. */
+  lost(): void;
+}
+
+/** What has become of a session elsewhere. */
+export type Loss = OutsideEnd | 'taken_over' | 'lost';
+
+/** Losses that came before the session they concern was held here. */
+const EARLY_LOSSES = 1000;
+
+/** Which session is attached to which connection of this node: the node's own view, checked against Redis by reconciling. */
+export class Presence<H extends Holder = Holder> {
+  private readonly holders = new Map<string, H>();
+  private readonly early = new Map<string, { loss: Loss; connection: number | undefined }>();
+
+  get size(): number {
+    return this.holders.size;
+  }
+
+  /** Notes that a connection has a session from now on. If the session was lost meanwhile, that is passed on at once. */
+  hold(holder: H, session: HeldSession): void {
+    holder.session = session;
+    this.holders.set(session.id, holder);
+    const early = this.early.get(session.id);
+    if (early) {
+      this.early.delete(session.id);
+      this.lose(session.id, early.loss, early.connection);
+    }
+  }
+
+  /** Takes the session from a connection and returns it; null if it has none. */
+  release(holder: H): HeldSession | null {
+    const { session } = holder;
+    if (session) {
+      holder.session = null;
+      this.holders.delete(session.id);
+    }
+    return session;
+  }
+
+  /**
+   * A session was lost: its connection, if it is here, has none from now on and is told.
+   * @param connection if given, only that connection can have lost it
+   */
+  lose(sessionId: string, loss: Loss, connection?: number): void {
+    const holder = this.holders.get(sessionId);
+    if (!holder) {
+      this.early.set(sessionId, { loss, connection });
+      if (this.early.size > EARLY_LOSSES) this.early.delete(this.early.keys().next().value!);
+      return;
+    }
+    if (connection !== undefined && holder.number !== connection) return;
+    this.release(holder);
+    if (loss === 'taken_over') holder.takenOver();
+    else if (loss === 'lost') holder.lost();
+    else holder.endedBy(loss);
+  }
+
+  /** The connection that has a session, if it is on this node. */
+  holderOf(sessionId: string): H | undefined {
+    return this.holders.get(sessionId);
+  }
+
+  /** All sessions that are held now. */
+  held(): HeldSession[] {
+    return [...this.holders.values()].map((holder) => holder.session!);
+  }
+
+  /** Keeps what is known of a session in step with a commit. */
+  update(sessionId: string, known: Versioned<LiveState>): void {
+    const holder = this.holders.get(sessionId);
+    if (holder?.session) holder.session = { ...holder.session, known };
+  }
+}

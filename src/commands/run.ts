@@ -1,0 +1,150 @@
+import type { Logger } from 'pino';
+import { createMetrics } from '../admin/metrics.js';
+import { startAdmin } from '../admin/server.js';
+import { type Config, defaultRedis } from '../config/config.js';
+import { type Deployment, openDeployment } from '../deployment.js';
+import { createLogger } from '../logger.js';
+import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
+import type { Server } from '../server.js';
+import { startWorker, type Worker } from '../worker.js';
+import { banner } from './banner.js';
+
+/** What a process does: serve clients, work in the background, or all of it with a Redis of its own. */
+export type Role = 'start' | 'serve' | 'work';
+
+/** How long to wait for Redis at boot, in ms. */
+const PATIENCE_MS = 30_000;
+
+const EXIT_NOT_RECORDED = 3;
+
+/**
+ * Runs a node until it is told to end by SIGTERM or SIGINT; a second signal ends it at once.
+ * @returns the exit code: 0, or 3 if something could not be recorded any more
+ * @throws Error with one clear sentence when it can't start
+ */
+export async function run(role: Role, config: Config): Promise<number> {
+  const logger = createLogger(config.LOG_LEVEL).child({ node: config.nodeId });
+  process.on('unhandledRejection', (error) => logger.error({ err: error }, 'a promise was rejected unheard'));
+  if (role === 'start' && config.redis) {
+    throw new Error('`start` brings its own Redis; with REDIS_* variables set, use `serve` and `work`.');
+  }
+  const ending = signals();
+  const takeDown: (() => Promise<unknown>)[] = [];
+  try {
+    const embedded = role === 'start' ? await startEmbedded(config, logger) : undefined;
+    if (embedded) takeDown.push(() => embedded.stop());
+    const node = await startNode(role, config, embedded, logger, takeDown);
+    const { admin, server } = node;
+    const ports = { ...(server && { port: server.port }), adminPort: admin.port };
+    logger.info(ports, role === 'work' ? 'worker started' : 'listening');
+    if (role === 'start') process.stdout.write(banner(config, ports));
+
+    const reason = await Promise.race([ending, ...(embedded ? [unexpectedEnd(embedded)] : [])]);
+    logger.info({ reason }, 'going away');
+    const isRecorded = server ? await server.drain() : true;
+    if (!isRecorded) logger.error('not everything could be recorded in the event log');
+    return isRecorded ? 0 : EXIT_NOT_RECORDED;
+  } finally {
+    for (const step of takeDown.reverse()) await step();
+  }
+}
+
+async function startEmbedded(config: Config, logger: Logger): Promise<EmbeddedRedis> {
+  return startEmbeddedRedis({ dataDir: config.DATA_DIR, log: (line) => logger.info(line) });
+}
+
+interface Node {
+  readonly server: Server | undefined;
+  readonly worker: Worker | undefined;
+  readonly admin: { readonly port: number };
+}
+
+/** Starts the parts of a process, and notes how each is taken down. */
+async function startNode(
+  role: Role,
+  config: Config,
+  embedded: EmbeddedRedis | undefined,
+  logger: Logger,
+  takeDown: (() => Promise<unknown>)[],
+): Promise<Node> {
+  let deployment: Deployment | undefined;
+  let server: Server | undefined;
+  let worker: Worker | undefined;
+  const metrics = createMetrics({
+    connections: () => server?.connections ?? 0,
+    sessions: () => server?.sessions ?? 0,
+    messages: () => server?.messages ?? new Map(),
+    hashQueue: () => server?.passwordsQueued ?? 0,
+    backlog: () => deployment?.committer.backlog ?? 0,
+    oldestBatchSeconds: () => (deployment?.committer.oldestBatchMs ?? 0) / 1000,
+  });
+  deployment = await openDeployment({
+    config,
+    target: embedded
+      ? { kind: 'single', url: embedded.url, tls: false }
+      : (config.redis ?? defaultRedis(config)),
+    logger,
+    patienceMs: PATIENCE_MS,
+    isNode: true,
+    onCommit: metrics.commits,
+    onSessionChange: (session, events) => {
+      for (const { type } of events) {
+        logger.info({ session }, type);
+        metrics.sessionEvent(type);
+      }
+    },
+  });
+  const { close } = deployment;
+  takeDown.push(async () => close());
+
+  const admin = await startAdmin({
+    host: config.ADMIN_HOST,
+    port: config.ADMIN_PORT,
+    readiness: () => unreadiness(role, server, worker),
+    registry: metrics.registry,
+    logger,
+  });
+  takeDown.push(() => admin.close());
+  if (role !== 'serve') {
+    worker = await startWorker(config, deployment, logger);
+    takeDown.push(() => worker!.close());
+  }
+  if (role !== 'work') server = await (await loadServer())(config, deployment, logger);
+  return { server, worker, admin };
+}
+
+function unreadiness(role: Role, server: Server | undefined, worker: Worker | undefined): string | null {
+  if ((role !== 'work' && !server) || (role !== 'serve' && !worker)) return 'starting';
+  return server?.unreadiness() ?? worker?.unreadiness() ?? null;
+}
+
+/** uWebSockets is a binary for certain platforms; where it can't load, only gateways suffer. */
+async function loadServer(): Promise<typeof import('../server.js').startServer> {
+  try {
+    return (await import('../server.js')).startServer;
+  } catch (error) {
+    throw new Error(
+      `uWebSockets.js cannot be loaded on this machine (Node.js ${process.versions.node}, ${process.platform} ${process.arch}): it needs Linux with glibc 2.27 (Node 20) or 2.38 (Node 22 and 24), macOS or Windows.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Resolves with the first signal; the second ends the process. */
+function signals(): Promise<string> {
+  return new Promise((resolve) => {
+    let isEnding = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (isEnding) process.exit(1);
+        isEnding = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+async function unexpectedEnd(embedded: EmbeddedRedis): Promise<string> {
+  const { code, signal } = await embedded.exited;
+  return `the embedded Redis has ended (${signal ?? code})`;
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { availableParallelism, hostname } from 'node:os';
+import type { ConfigVariables } from '../contract/config.generated.js';
+import { compileConfigValidator } from '../contract/validators.js';
+import type { Address, RedisTarget } from '../redis/client.js';
+import { embeddedSocket } from '../redis/embedded.js';
+
+/** The settings of a process: the variables of `schemas/config.json`, and what follows from them. */
+export interface Config extends ConfigVariables {
+  /** Where Redis is; null when no variable says so. */
+  readonly redis: RedisTarget | null;
+  /** Id of this process in the log and on the bus, new at each boot. */
+  readonly nodeId: string;
+  readonly trustedProxies: readonly string[];
+  /** Null: any. */
+  readonly allowedOrigins: ReadonlySet<string> | null;
+}
+
+/** A setting is bad. The message is one sentence for the operator. */
+export class BadConfig extends Error {}
+
+/**
+ * Reads the settings from the environment.
+ * @throws BadConfig
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const result = compileConfigValidator()(environment);
+  if (!result.ok) throw new BadConfig(result.problem);
+  const variables = result.config;
+  return {
+    ...variables,
+    HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
+    redis: redisTarget(variables),
+    nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
+    trustedProxies: listOf(variables.TRUSTED_PROXIES),
+    allowedOrigins: variables.ALLOWED_ORIGINS ? new Set(listOf(variables.ALLOWED_ORIGINS)) : null,
+  };
+}
+
+/** Where Redis is by default: the embedded one of this machine, if it runs, or port 6379. */
+export function defaultRedis(config: Config): RedisTarget {
+  return { kind: 'single', url: embeddedSocket(config.DATA_DIR) ?? 'redis://127.0.0.1:6379', tls: false };
+}
+
+function redisTarget(variables: ConfigVariables): RedisTarget | null {
+  const { REDIS_URL, REDIS_SENTINELS, REDIS_MASTER, REDIS_CLUSTER } = variables;
+  const access = {
+    tls: variables.REDIS_TLS,
+    ...(variables.REDIS_USERNAME !== undefined && { username: variables.REDIS_USERNAME }),
+    ...(variables.REDIS_PASSWORD !== undefined && { password: variables.REDIS_PASSWORD }),
+  };
+  if (REDIS_URL) return { kind: 'single', url: REDIS_URL, ...access };
+  if (REDIS_CLUSTER) return { kind: 'cluster', nodes: addressesOf(REDIS_CLUSTER), ...access };
+  if (REDIS_SENTINELS && REDIS_MASTER) {
+    return { kind: 'sentinel', sentinels: addressesOf(REDIS_SENTINELS), master: REDIS_MASTER, ...access };
+  }
+  return null;
+}
+
+function addressesOf(list: string): Address[] {
+  return listOf(list).map((address) => {
+    const colon = address.lastIndexOf(':');
+    const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+    return { host, port: Number(address.slice(colon + 1)) };
+  });
+}
+
+function listOf(list: string | undefined): string[] {
+  return list ? list.split(',') : [];
+}
+
+/** A host's name as a label: what is not allowed in one becomes a dash. */
+function labelOf(host: string): string {
+  return (
+    host
+      .replace(/[^A-Za-z0-9._-]/g, '-')
+      .replace(/^[^A-Za-z0-9]+/, '')
+      .slice(0, 40) || 'node'
+  );
+}
+
+/** New at each boot, so that no two boots are ever taken for one. */
+function bootSuffix(): string {
+  return randomBytes(6).toString('base64url').replace(/[-_]/g, 'x');
+}

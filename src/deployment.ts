@@ -1,0 +1,140 @@
+import type { Logger } from 'pino';
+import type { Config } from './config/config.js';
+import { type CommitObserver, Committer } from './log/committer.js';
+import { connectRedis, type RedisClient, type RedisTarget } from './redis/client.js';
+import { RedisClock } from './redis/clock.js';
+import { Keys } from './redis/keys.js';
+import { Accounts } from './store/accounts.js';
+import { Claims } from './store/claims.js';
+import { type SessionObserver, Sessions } from './store/sessions.js';
+import { Tokens } from './store/tokens.js';
+
+export interface DeploymentOptions {
+  readonly config: Config;
+  readonly target: RedisTarget;
+  readonly logger: Logger;
+  /** How long to wait for Redis, in ms. */
+  readonly patienceMs: number;
+  /** Whether this process is a node, whose PARTITIONS must be right; a tool takes them from Redis. */
+  readonly isNode: boolean;
+  readonly onCommit?: CommitObserver;
+  readonly onSessionChange?: SessionObserver;
+}
+
+/** What all nodes, workers and tools of a deployment share: the data in Redis, and the ways to read and write them. */
+export interface Deployment {
+  readonly keys: Keys;
+  readonly target: RedisTarget;
+  /** For reads and small writes. */
+  readonly redis: RedisClient;
+  readonly clock: RedisClock;
+  readonly committer: Committer;
+  readonly sessions: Sessions;
+  readonly accounts: Accounts;
+  readonly tokens: Tokens;
+  readonly claims: Claims;
+  /** Opens one more connection. */
+  connect(
+    name: string,
+    options?: { readonly subscriber?: boolean; readonly silenceTimeoutMs?: number },
+  ): RedisClient;
+  /** Closes all connections. What is not flushed is lost. */
+  close(): void;
+}
+
+/** A connection without an answer for this long is made again, in ms. */
+const SILENCE_MS = 5000;
+
+const OLDEST_MAJOR_VERSION = 7;
+
+/** Connects to a deployment. @throws Error with one clear sentence */
+export async function openDeployment(options: DeploymentOptions): Promise<Deployment> {
+  const { config, target, logger } = options;
+  const clients = new Set<RedisClient>();
+  const connect: Deployment['connect'] = (
+    name,
+    { subscriber = false, silenceTimeoutMs = SILENCE_MS } = {},
+  ) => {
+    const client = connectRedis(target, {
+      name: `openchamp:${name}:${config.nodeId}`,
+      logger,
+      silenceTimeoutMs,
+      pipelining: !subscriber && name !== 'commit',
+      subscriber,
+    });
+    clients.add(client);
+    client.raw.once('end', () => clients.delete(client));
+    return client;
+  };
+  const close = () => {
+    for (const client of clients) client.close();
+  };
+
+  try {
+    const [redis, commits] = [connect('main'), connect('commit')];
+    await Promise.all([redis.ready(options.patienceMs), commits.ready(options.patienceMs)]);
+    const meta = new Keys(config.KEY_PREFIX, 1);
+    await checkServer(redis, logger);
+    const partitions = options.isNode
+      ? await agreeOnPartitions(redis, meta, config.PARTITIONS)
+      : Number((await redis.raw.get(meta.partitionCount())) ?? config.PARTITIONS);
+
+    const keys = new Keys(config.KEY_PREFIX, partitions);
+    const clock = new RedisClock();
+    clock.observe(await redis.time(keys.log(0)));
+    const committer = new Committer({
+      redis: commits,
+      keys,
+      node: config.nodeId,
+      logger,
+      waitReplicas: config.WAIT_REPLICAS,
+      ...(options.onCommit && { observer: options.onCommit }),
+    });
+    return {
+      keys,
+      target,
+      redis,
+      clock,
+      committer,
+      sessions: new Sessions(redis, keys, committer, options.onSessionChange),
+      accounts: new Accounts(redis, keys),
+      tokens: new Tokens(redis, keys),
+      claims: new Claims(redis, keys, committer),
+      connect,
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** The first node of a deployment decides how many partitions it has. */
+async function agreeOnPartitions(redis: RedisClient, keys: Keys, wanted: number): Promise<number> {
+  const key = keys.partitionCount();
+  await redis.raw.set(key, wanted, 'NX');
+  const agreed = Number(await redis.raw.get(key));
+  if (agreed !== wanted) {
+    throw new Error(
+      `PARTITIONS is ${wanted}, but the data under KEY_PREFIX ${keys.prefix} have ${agreed} partitions; set PARTITIONS=${agreed}.`,
+    );
+  }
+  return agreed;
+}
+
+async function checkServer(redis: RedisClient, logger: Logger): Promise<void> {
+  for (const server of redis.servers) {
+    const info = await server.info();
+    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'unknown';
+    if (Number.parseInt(version, 10) < OLDEST_MAJOR_VERSION) {
+      throw new Error(`The Redis server is ${version}, but 7.0 or later is needed.`);
+    }
+    const eviction = /maxmemory_policy:(\S+)/.exec(info)?.[1];
+    if (eviction && eviction !== 'noeviction') {
+      logger.warn(
+        { eviction },
+        'Redis may evict keys: sessions can get lost; set maxmemory-policy to noeviction',
+      );
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import uWebSockets, { type TemplatedApp, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
+import type { Logger } from 'pino';
+import type { HttpRegister } from '../handlers/httpRegister.js';
+import { CLOSE } from '../protocol/errors.js';
+import { ClientAddresses } from './address.js';
+import { Connection, type ConnectionRules } from './connection.js';
+import { httpRoutes } from './http.js';
+
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  readonly trustedProxies: readonly string[];
+  /** Null: any. */
+  readonly allowedOrigins: ReadonlySet<string> | null;
+  /** 0: any number. */
+  readonly maxConnections: number;
+  /** 0: any number. */
+  readonly connectionsPerAddress: number;
+  /** Seconds without a sign of life until a connection is dropped: 0 (never) or 8 to 960. */
+  readonly idleSeconds: number;
+  /** Seconds that a connection may be without a session, 0: any time. */
+  readonly authSeconds: number;
+  /** Unsent bytes above which a slow reader is cut off, 0: any number. */
+  readonly maxBackpressureBytes: number;
+  readonly rules: ConnectionRules;
+  readonly register: HttpRegister;
+  readonly logger: Logger;
+}
+
+interface UserData {
+  readonly address: string;
+  connection?: Connection;
+}
+
+/** A message that is announced as longer than so many times the limit is not even read, so it can't be answered with 1009. */
+const OVERSIZE = 16;
+
+/** The WebSocket server, on uWebSockets.js. */
+export class Gateway {
+  private readonly open = new Map<number, Connection>();
+  private readonly perAddress = new Map<string, number>();
+  private readonly addresses: ClientAddresses;
+  private readonly app: TemplatedApp;
+  private listenSocket: us_listen_socket | null = null;
+  private lastNumber = 0;
+  private isAccepting = true;
+  private readonly authTimer: NodeJS.Timeout | undefined;
+
+  private constructor(private readonly options: GatewayOptions) {
+    this.addresses = new ClientAddresses(options.trustedProxies);
+    this.app = this.routes();
+    if (options.authSeconds > 0) {
+      this.authTimer = setInterval(() => this.closeUnauthenticated(), Math.min(5, options.authSeconds) * 200);
+    }
+  }
+
+  /** Starts to listen. @throws Error with one clear sentence when the port can't be had */
+  static async listen(options: GatewayOptions): Promise<Gateway> {
+    const gateway = new Gateway(options);
+    const { host, port } = options;
+    const socket = await new Promise<us_listen_socket | false>((resolve) => {
+      gateway.app.listen(host, port, uWebSockets.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+    });
+    if (!socket) {
+      gateway.close();
+      throw new Error(
+        `Cannot listen on ${host} port ${port}: it is taken, or not allowed; set PORT (or HOST) to another.`,
+      );
+    }
+    gateway.listenSocket = socket;
+    return gateway;
+  }
+
+  get port(): number {
+    return this.listenSocket ? uWebSockets.us_socket_local_port(this.listenSocket) : 0;
+  }
+
+  /** Open connections. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** The connections that are open now. */
+  connections(): Connection[] {
+    return [...this.open.values()];
+  }
+
+  /** Whether a connection, by number, is open. */
+  isOpen(connection: number): boolean {
+    return this.open.has(connection);
+  }
+
+  /** Accepts no more connections. Those that are open stay. */
+  stopListening(): void {
+    this.isAccepting = false;
+    clearInterval(this.authTimer);
+    if (this.listenSocket) uWebSockets.us_listen_socket_close(this.listenSocket);
+    this.listenSocket = null;
+  }
+
+  /** Cuts what is still open. */
+  close(): void {
+    this.stopListening();
+    this.app.close();
+  }
+
+  private routes(): TemplatedApp {
+    const { idleSeconds, maxBackpressureBytes, rules, register, allowedOrigins } = this.options;
+    const app = uWebSockets.App().ws<UserData>('/ws', {
+      maxPayloadLength: rules.maxMessageBytes * OVERSIZE,
+      idleTimeout: idleSeconds,
+      sendPingsAutomatically: true,
+      maxBackpressure: maxBackpressureBytes === 0 ? 2 ** 31 - 1 : maxBackpressureBytes,
+      closeOnBackpressureLimit: 1,
+      upgrade: (response, request, context) => {
+        const origin = request.getHeader('origin');
+        const refusal = !this.isAccepting
+          ? '503 Service Unavailable'
+          : allowedOrigins && origin !== '' && !allowedOrigins.has(origin.toLowerCase())
+            ? '403 Forbidden'
+            : null;
+        if (refusal) {
+          response.writeStatus(refusal).writeHeader('content-type', 'text/plain').end(refusal.slice(4), true);
+          return;
+        }
+        const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+        const userData: UserData = { address: this.addresses.of(peer, request.getHeader('x-forwarded-for')) };
+        response.upgrade(
+          userData,
+          request.getHeader('sec-websocket-key'),
+          request.getHeader('sec-websocket-protocol'),
+          request.getHeader('sec-websocket-extensions'),
+          context,
+        );
+      },
+      open: (ws) => this.accept(ws),
+      message: (ws, bytes, isBinary) => ws.getUserData().connection?.receive(bytes, isBinary),
+      close: (ws, code) => this.forget(ws.getUserData(), code),
+    });
+    return httpRoutes(app, { register, addresses: this.addresses, maxBodyBytes: rules.maxMessageBytes });
+  }
+
+  private accept(ws: WebSocket<UserData>): void {
+    const { maxConnections, connectionsPerAddress, rules, logger } = this.options;
+    const userData = ws.getUserData();
+    const { address } = userData;
+    const fromAddress = (this.perAddress.get(address) ?? 0) + 1;
+    const refusal =
+      maxConnections > 0 && this.open.size >= maxConnections
+        ? CLOSE.overloaded
+        : connectionsPerAddress > 0 && fromAddress > connectionsPerAddress
+          ? CLOSE.connections
+          : null;
+    if (refusal) {
+      ws.end(refusal.code, refusal.reason);
+      return;
+    }
+    this.lastNumber += 1;
+    const connection = new Connection(
+      this.lastNumber,
+      address,
+      {
+        send: (text) => {
+          ws.send(text);
+        },
+        close: (code, reason) => {
+          ws.end(code, reason);
+        },
+      },
+      rules,
+    );
+    userData.connection = connection;
+    this.open.set(connection.number, connection);
+    this.perAddress.set(address, fromAddress);
+    logger.debug({ connection: connection.number, address }, 'connection opened');
+  }
+
+  private forget({ connection, address }: UserData, code: number): void {
+    if (!connection) return;
+    this.open.delete(connection.number);
+    const left = this.perAddress.get(address)! - 1;
+    if (left > 0) this.perAddress.set(address, left);
+    else this.perAddress.delete(address);
+    this.options.logger.debug({ connection: connection.number, code }, 'connection closed');
+    connection.closed();
+  }
+
+  private closeUnauthenticated(): void {
+    const deadline = performance.now() - this.options.authSeconds * 1000;
+    for (const connection of this.open.values()) {
+      if (connection.isUnauthenticated && connection.unauthenticatedSince < deadline) {
+        connection.close(CLOSE.unauthenticated);
+      }
+    }
+  }
+}

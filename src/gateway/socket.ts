@@ -1,0 +1,7 @@
+/** What the gateway needs of a WebSocket; all there is to uWebSockets as the rest knows it. */
+export interface Socket {
+  /** Sends a text frame. A client that reads too slowly is cut off. */
+  send(text: string): void;
+  /** Closes with a closing frame. */
+  close(code: number, reason: string): void;
+}

@@ -1,0 +1,43 @@
+import type { Logger } from 'pino';
+import type { Attempts } from '../account/attempts.js';
+import type { Passwords } from '../account/passwords.js';
+import type { Notices } from '../bus/bus.js';
+import type { Leases } from '../cluster/lease.js';
+import type { Presence } from '../cluster/presence.js';
+import type { ClientMessage } from '../contract/client.generated.js';
+import type { Validators } from '../contract/validators.js';
+import type { RedisClock } from '../redis/clock.js';
+import type { Accounts } from '../store/accounts.js';
+import type { Log } from '../store/change.js';
+import type { Claims } from '../store/claims.js';
+import type { Sessions } from '../store/sessions.js';
+import type { TokenSettings, Tokens } from '../store/tokens.js';
+import type { Client } from './client.js';
+
+/** Settings that handlers need. */
+export interface HandlerSettings extends TokenSettings {
+  /** How long a client waits for its change to be recorded, in ms. */
+  readonly commitTimeoutMs: number;
+  /** Whether email addresses are unique. */
+  readonly uniqueEmails: boolean;
+}
+
+/** What handlers work with. */
+export interface Context {
+  /** Id of this node. */
+  readonly node: string;
+  readonly settings: HandlerSettings;
+  readonly validators: Validators<ClientMessage>;
+  readonly log: Log;
+  readonly sessions: Sessions;
+  readonly accounts: Accounts;
+  readonly tokens: Tokens;
+  readonly claims: Claims;
+  readonly passwords: Passwords;
+  readonly attempts: Attempts;
+  readonly presence: Presence<Client>;
+  readonly leases: Leases;
+  readonly notices: Notices;
+  readonly clock: RedisClock;
+  readonly logger: Logger;
+}

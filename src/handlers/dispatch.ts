@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import { HashingOverloaded, NotWanted } from '../account/passwords.js';
+import type { MessageEnvelope } from '../contract/client.generated.js';
+import { ANSWERS } from '../protocol/answers.js';
+import { Unavailable } from '../redis/unavailable.js';
+import type { Client } from './client.js';
+import type { Handler } from './handler.js';
+
+/** Handles a message of a client. Returns a promise only if the client's next message has to wait for it. Never throws. */
+export type Dispatch = (client: Client, message: MessageEnvelope) => void | Promise<void>;
+
+/** Failures that are part of the plan. */
+const EXPECTED = [Unavailable, HashingOverloaded, NotWanted];
+
+/** Makes the way of a message through the server. */
+export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logger): Dispatch {
+  return (client, message) => {
+    // 1. who handles it
+    const handler = handlers.get(message.type);
+
+    // 2. may the client send it
+    if (!client.session && (!handler || handler.needsSession)) {
+      client.send(ANSWERS.authRequired);
+      return;
+    }
+    if (!handler) {
+      client.send(ANSWERS.unknownType);
+      return;
+    }
+
+    // 3. is it what its schema says
+    if (!handler.isValid(message)) {
+      client.send(handler.invalid);
+      return;
+    }
+
+    // 4. do it
+    try {
+      return handler.handle(client, message)?.catch((error: unknown) => fail(client, handler, error));
+    } catch (error) {
+      fail(client, handler, error);
+    }
+  };
+
+  function fail(client: Client, handler: Handler, error: unknown): void {
+    if (!EXPECTED.some((expected) => error instanceof expected)) {
+      logger.error(
+        { err: error, type: handler.type, connection: client.number },
+        'message could not be handled',
+      );
+    }
+    client.send(handler.unavailable);
+  }
+}

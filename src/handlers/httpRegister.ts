@@ -1,0 +1,86 @@
+import type { ValidateFunction } from 'ajv';
+import { HashingOverloaded } from '../account/passwords.js';
+import type { ClientMessage, RegisterMessage } from '../contract/client.generated.js';
+import { REGISTRATION_TEXTS } from '../protocol/errors.js';
+import { Unavailable } from '../redis/unavailable.js';
+import type { Context } from './context.js';
+import { inTime } from './hold.js';
+import { type RegistrationRefusal, recordAccount, registerAccount } from './register.js';
+
+/** An answer over HTTP. */
+export interface HttpAnswer {
+  readonly status: string;
+  readonly contentType: string;
+  readonly body: string;
+  readonly retryAfterSeconds?: number;
+}
+
+/** `POST /register`: creates an account, without a session or token. Never throws. */
+export type HttpRegister = (body: Buffer, address: string, isWanted: () => boolean) => Promise<HttpAnswer>;
+
+export function httpRegister(context: Context): HttpRegister {
+  const isValid = context.validators.get('register') as ValidateFunction<ClientMessage>;
+  return async (body, address, isWanted) => {
+    const request = parse(body, isValid);
+    if (!request) return text('400 Bad Request', 'Invalid request body');
+    try {
+      const refusal = await registerAccount(context, request.payload, {
+        address,
+        isWanted,
+        record: (credentials, guard) =>
+          recordAccount(context, credentials, null, [guard], inTime(context, keep)),
+      });
+      return refusal ? refused(refusal) : CREATED;
+    } catch (error) {
+      if (!(error instanceof Unavailable || error instanceof HashingOverloaded)) {
+        context.logger.error({ err: error }, 'registration over HTTP failed');
+      }
+      return text('500 Internal Server Error', 'Internal server error');
+    }
+  };
+}
+
+const CREATED: HttpAnswer = {
+  status: '201 Created',
+  contentType: 'application/json',
+  body: JSON.stringify({ status: 'success', message: 'User registered successfully' }),
+};
+
+function refused({ problem, retryAfterSeconds }: RegistrationRefusal): HttpAnswer {
+  switch (problem) {
+    case 'usernameShort':
+    case 'passwordShort':
+      return text(
+        '400 Bad Request',
+        'Username must be at least 3 characters and password at least 6 characters',
+      );
+    case 'usernameTaken':
+    case 'emailTaken':
+      return text('409 Conflict', 'Username or email already exists');
+    case 'attempts':
+      return {
+        ...text('429 Too Many Requests', REGISTRATION_TEXTS.attempts),
+        ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+      };
+    default:
+      return text('400 Bad Request', REGISTRATION_TEXTS[problem]);
+  }
+}
+
+function text(status: string, body: string): HttpAnswer {
+  return { status, contentType: 'text/plain', body };
+}
+
+/** The body has the shape of the payload of `register`. */
+function parse(body: Buffer, isValid: ValidateFunction<ClientMessage>): RegisterMessage | null {
+  try {
+    const payload: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    const message = { type: 'register', payload };
+    return isValid(message) && message.type === 'register' ? (message as RegisterMessage) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** An account that comes through too late stays: nobody is logged in by it. */
+function keep(): void {}

@@ -1,0 +1,81 @@
+import { isTooLong } from '../account/registration.js';
+import { ANSWERS, authSuccess } from '../protocol/answers.js';
+import type { Credentials } from '../store/accounts.js';
+import { bucketOfId } from '../store/ids.js';
+import { makeToken } from '../store/tokens.js';
+import type { Client } from './client.js';
+import type { Context } from './context.js';
+import { type Handler, handler } from './handler.js';
+import { startSession } from './hold.js';
+
+/** `login`: authenticates by username and password, and issues a new token. */
+export function loginHandler(context: Context): Handler {
+  return handler(context.validators, {
+    type: 'login',
+    needsSession: false,
+    invalid: ANSWERS.loginFormat,
+    unavailable: ANSWERS.authUnavailable,
+    async handle(client, { payload }) {
+      const username = payload.username.normalize('NFC');
+
+      // 1. may it be tried
+      const admission = await context.attempts.beginLogin(username, client.address);
+      if (!admission.admitted) {
+        client.send(ANSWERS.tooManyAttempts);
+        return;
+      }
+
+      // 2. is it the right password
+      const credentials = await authenticate(context, client, username, payload.password).catch((error) => {
+        forgive(context, client, username);
+        throw error;
+      });
+      if (!credentials) {
+        await context.attempts.loginFailed(client.address);
+        client.send(ANSWERS.badCredentials);
+        return;
+      }
+
+      // 3. record the token and the session, in one commit
+      const { accountId } = credentials;
+      const { token, record } = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
+      await startSession(
+        context,
+        client,
+        { accountId, username, token: record.token },
+        async (begin, commit) => {
+          const command = { type: 'issueToken', ...record } as const;
+          return (await context.accounts.execute(accountId, username, command, begin, commit)) !== null;
+        },
+      );
+
+      // 4. answer
+      client.send(authSuccess(username, token));
+      forgive(context, client, username);
+    },
+  });
+}
+
+/** The credentials, if the password is right. Takes as long if there are none. */
+async function authenticate(
+  context: Context,
+  client: Client,
+  username: string,
+  password: string,
+): Promise<Credentials | null> {
+  const credentials = await context.accounts.find(username);
+  const hash = credentials && !isTooLong(password) ? credentials.passwordHash : null;
+  const isRight = await context.passwords.verify(
+    hash,
+    isTooLong(password) ? '' : password,
+    () => client.isOpen,
+  );
+  return isRight ? credentials : null;
+}
+
+/** The attempt has not failed. Should Redis go away just now, it stays counted until its time has run out. */
+function forgive({ attempts, logger }: Context, { address }: Client, username: string): void {
+  attempts.loginDidNotFail(username, address).catch((error: unknown) => {
+    logger.debug({ err: error }, 'login attempt could not be taken back');
+  });
+}

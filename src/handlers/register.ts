@@ -1,0 +1,131 @@
+import { checkRegistration, type RegistrationRequest } from '../account/registration.js';
+import { registerSuccess, registrationError } from '../protocol/answers.js';
+import { REGISTRATION_TEXTS } from '../protocol/errors.js';
+import type { Credentials, NewToken } from '../store/accounts.js';
+import { type Change, joined, noChange } from '../store/change.js';
+import type { Claim } from '../store/claims.js';
+import { bucketOfId } from '../store/ids.js';
+import type { Commit } from '../store/sessions.js';
+import { makeToken } from '../store/tokens.js';
+import type { Context } from './context.js';
+import { type Handler, handler } from './handler.js';
+import { inTime, startSession } from './hold.js';
+
+/** `register`: creates an account and authenticates the connection. */
+export function registerHandler(context: Context): Handler {
+  return handler(context.validators, {
+    type: 'register',
+    needsSession: false,
+    invalid: registrationError(REGISTRATION_TEXTS.format),
+    unavailable: registrationError(REGISTRATION_TEXTS.server),
+    async handle(client, { payload }) {
+      let token = '';
+      const refusal = await registerAccount(context, payload, {
+        address: client.address,
+        isWanted: () => client.isOpen,
+        record: async (credentials, guard) => {
+          const { accountId, username } = credentials;
+          const made = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
+          token = made.token;
+          return startSession(
+            context,
+            client,
+            { accountId, username, token: made.record.token },
+            (begin, commit) => recordAccount(context, credentials, made.record, [begin, guard], commit),
+          );
+        },
+      });
+      if (refusal) client.send(registrationError(REGISTRATION_TEXTS[refusal.problem]));
+      else client.send(registerSuccess(payload.username.normalize('NFC'), token));
+    },
+  });
+}
+
+/** Why a registration was refused. */
+export interface RegistrationRefusal {
+  readonly problem: keyof typeof REGISTRATION_TEXTS;
+  /** Only when there were too many. */
+  readonly retryAfterSeconds?: number;
+}
+
+interface Registrant {
+  /** What the client is counted under. */
+  readonly address: string;
+  /** Whether anybody still waits for the result. */
+  readonly isWanted: () => boolean;
+  /** Commits the account with its guard, and whatever belongs to it; false if the username is taken. */
+  record(credentials: Credentials, guard: Change): Promise<boolean>;
+}
+
+/**
+ * Registers an account.
+ * @returns null when it is registered
+ * @throws Unavailable, HashingOverloaded, NotWanted
+ */
+export async function registerAccount(
+  context: Context,
+  request: RegistrationRequest,
+  registrant: Registrant,
+): Promise<RegistrationRefusal | null> {
+  const { accounts, attempts, claims, passwords, settings } = context;
+  // 1. what can be seen without asking anybody
+  const registration = checkRegistration(request);
+  if ('problem' in registration) return registration;
+  const { username, password, email } = registration;
+
+  // 2. has the address tried too often
+  const admission = await attempts.beginRegistration(registrant.address);
+  if (!admission.admitted) return { problem: 'attempts', retryAfterSeconds: admission.retryAfterSeconds };
+
+  // 3. what is taken already, before a password is hashed for it
+  const uniqueEmail = settings.uniqueEmails ? email : undefined;
+  if (await accounts.find(username)) return { problem: 'usernameTaken' };
+  if (uniqueEmail !== undefined && (await claims.isEmailClaimed(uniqueEmail)))
+    return { problem: 'emailTaken' };
+
+  // 4. record it
+  const hash = await passwords.hash(password, registrant.isWanted);
+  const credentials = accounts.credentials(username, hash, email);
+  if (uniqueEmail === undefined) {
+    return (await registrant.record(credentials, noChange)) ? null : { problem: 'usernameTaken' };
+  }
+  return recordWithEmail(context, credentials, uniqueEmail, registrant);
+}
+
+/** Reserve, commit, confirm or release; see `Claims`. What fails in between is settled by the sweep. */
+async function recordWithEmail(
+  context: Context,
+  credentials: Credentials,
+  email: string,
+  registrant: Registrant,
+): Promise<RegistrationRefusal | null> {
+  const { claims } = context;
+  const { accountId } = credentials;
+  const claim = await claims.reserveEmail(email, accountId, inTime(context, leaveToSweep));
+  if (!claim) return { problem: 'emailTaken' };
+  if (await registrant.record(credentials, claims.guard(accountId))) {
+    settle(context, claim, claims.confirm(claim));
+    return null;
+  }
+  settle(context, claim, claims.release(claim));
+  return { problem: 'usernameTaken' };
+}
+
+/** Commits an account as it is registered, with its first token if it gets one; false if the username is taken. */
+export async function recordAccount(
+  { accounts }: Context,
+  credentials: Credentials,
+  token: NewToken | null,
+  also: readonly Change[],
+  commit: Commit,
+): Promise<boolean> {
+  return (await accounts.register(credentials, token, joined(...also), commit)) !== null;
+}
+
+function settle({ logger }: Context, { owner }: Claim, settled: Promise<void>): void {
+  settled.catch((error: unknown) => {
+    logger.warn({ err: error, account: owner }, 'email claim is left to the sweep');
+  });
+}
+
+function leaveToSweep(): void {}

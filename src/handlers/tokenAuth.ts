@@ -1,0 +1,132 @@
+import { ANSWERS, authSuccess } from '../protocol/answers.js';
+import type { LiveState } from '../session/state.js';
+import { operationOf, type Versioned } from '../store/change.js';
+import type { FoundToken } from '../store/tokens.js';
+import type { Client } from './client.js';
+import type { Context } from './context.js';
+import { type Handler, handler } from './handler.js';
+import { abandon, attachmentOf, hold, inTime, startSession } from './hold.js';
+
+/** `token_auth`: authenticates by token, and resumes the session of the token that was left last, if there is one. */
+export function tokenAuthHandler(context: Context): Handler {
+  return handler(context.validators, {
+    type: 'token_auth',
+    needsSession: false,
+    invalid: ANSWERS.tokenFormat,
+    unavailable: ANSWERS.authUnavailable,
+    async handle(client, { payload }) {
+      // 1. may it be tried
+      const admission = await context.attempts.beginTokenLogin(client.address);
+      if (!admission.admitted) {
+        client.send(ANSWERS.tooManyAttempts);
+        return;
+      }
+
+      // 2. is it a token, and whose
+      const found = await context.tokens.find(payload.token);
+      if (!found) {
+        await refuse(context, client);
+        return;
+      }
+
+      // 3. resume a session of it, or start one
+      const resumed = await resume(context, client, found, payload.resume === true);
+      if (resumed === 'token revoked' || (!resumed && !(await start(context, client, found)))) {
+        await refuse(context, client);
+        return;
+      }
+
+      // 4. answer
+      client.send(authSuccess(found.username, payload.token));
+    },
+  });
+}
+
+async function refuse(context: Context, client: Client): Promise<void> {
+  const admission = await context.attempts.tokenLoginFailed(client.address);
+  client.send(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
+}
+
+/** Starts a session; false if the token has been revoked by now. */
+function start(context: Context, client: Client, found: FoundToken): Promise<boolean> {
+  return startSession(context, client, found, async (begin, commit) => {
+    const partition = context.tokens.partitionOf(found);
+    return (await commit(operationOf(partition, begin, found.use))).committed;
+  });
+}
+
+interface Candidate {
+  readonly id: string;
+  readonly known: Versioned<LiveState>;
+  /** The node that it is attached to, if that one is lost. */
+  readonly lostNode?: string;
+}
+
+/** Resumes the best candidate, or the next one if somebody else was faster. False if there is none. */
+async function resume(
+  context: Context,
+  client: Client,
+  found: FoundToken,
+  takeOver: boolean,
+): Promise<boolean | 'token revoked'> {
+  for await (const { id, known, lostNode } of candidates(context, client, found, takeOver)) {
+    const attachment = attachmentOf(context, client);
+    const outcome = await context.sessions.execute(
+      id,
+      { type: 'resume', attachment, takeOver, ...(lostNode !== undefined && { lostNode }) },
+      {
+        known,
+        also: found.use,
+        commit: inTime(context, () => {
+          if (takeOver) tellPrevious(context, id, known);
+          abandon(context, id, attachment);
+        }),
+      },
+    );
+    if (outcome.done) {
+      const tookOver = outcome.events.some(({ data }) => 'reason' in data && data.reason === 'taken_over');
+      if (tookOver) tellPrevious(context, id, outcome.before as Versioned<LiveState>);
+      await hold(context, client, found, id, outcome.after as Versioned<LiveState>);
+      return true;
+    }
+    if (outcome.refused === 'guarded') return 'token revoked';
+  }
+  return false;
+}
+
+/**
+ * The live sessions of a token in the order in which they are to be resumed: those that are detached, the latest first;
+ * those on lost nodes; with `takeOver` the others. Never the one that the connection has itself.
+ */
+async function* candidates(
+  context: Context,
+  client: Client,
+  { accountId, sessionIds }: FoundToken,
+  takeOver: boolean,
+): AsyncGenerator<Candidate> {
+  const ids = sessionIds.filter((id) => id !== client.session?.id);
+  const sessions = [...(await context.sessions.loadSome(accountId, ids))].map(([id, known]) => ({
+    id,
+    known,
+  }));
+  const attached: Candidate[] = [];
+  for (const session of sessions) {
+    if (session.known.state.status === 'detached') yield session;
+    else attached.push(session);
+  }
+  const alive: Candidate[] = [];
+  for (const session of attached) {
+    const { node } = session.known.state.attachment;
+    if (await context.leases.isLost(node)) yield { ...session, lostNode: node };
+    else alive.push(session);
+  }
+  if (takeOver) yield* alive;
+}
+
+/** The connection that a session was taken from learns of it: here at once, elsewhere over the bus. */
+function tellPrevious(context: Context, id: string, { state }: Versioned<LiveState>): void {
+  if (state.status !== 'attached') return;
+  const { node, connection } = state.attachment;
+  if (node === context.node) context.presence.lose(id, 'taken_over', connection);
+  else void context.notices.takenOver(node, id, connection);
+}

@@ -1,0 +1,60 @@
+import type { LoggedOut, ServerMessage } from '../contract/server.generated.js';
+import { AUTH_TEXTS, ERROR_TEXTS, type RegistrationText } from './errors.js';
+
+/** A message of the server, ready to be sent as a text frame: compact JSON, `type` first. */
+export type Frame = string;
+
+/** Makes the frame of a message. */
+function frame(message: ServerMessage): Frame {
+  return JSON.stringify(message);
+}
+
+function errorFrame(code: keyof typeof ERROR_TEXTS): Frame {
+  return frame({ type: 'error', payload: { message: ERROR_TEXTS[code], code } });
+}
+
+function authError(text: keyof typeof AUTH_TEXTS): Frame {
+  return frame({ type: 'auth_error', payload: { message: AUTH_TEXTS[text] } });
+}
+
+/** Answers that are always the same, made once. */
+export const ANSWERS = {
+  authRequired: errorFrame('AUTH_REQUIRED'),
+  invalidMessage: errorFrame('INVALID_MESSAGE'),
+  unknownType: errorFrame('UNKNOWN_TYPE'),
+  invalidPayload: errorFrame('INVALID_PAYLOAD'),
+  rateLimited: errorFrame('RATE_LIMITED'),
+  unavailable: errorFrame('SERVICE_UNAVAILABLE'),
+  loggedOut: frame({ type: 'logged_out' }),
+  loginFormat: authError('loginFormat'),
+  badCredentials: authError('credentials'),
+  tokenFormat: authError('tokenFormat'),
+  badToken: authError('token'),
+  tooManyAttempts: authError('attempts'),
+  authUnavailable: authError('unavailable'),
+} as const;
+
+/** `auth_success`. */
+export function authSuccess(username: string, token: string): Frame {
+  return frame({ type: 'auth_success', payload: { username, token } });
+}
+
+/** `register_success`. */
+export function registerSuccess(username: string, token: string): Frame {
+  return frame({
+    type: 'register_success',
+    payload: { success: true, message: 'Registration successful', autoLogin: true, username, token },
+  });
+}
+
+/** `error` with code REGISTRATION_ERROR. */
+export function registrationError(message: RegistrationText): Frame {
+  return frame({ type: 'error', payload: { message, code: 'REGISTRATION_ERROR' } });
+}
+
+type Reason = NonNullable<LoggedOut['payload']>['reason'];
+
+/** `logged_out` that the client did not ask for. */
+export function loggedOutBy(reason: Reason): Frame {
+  return frame({ type: 'logged_out', payload: { reason } });
+}

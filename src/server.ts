@@ -1,0 +1,199 @@
+import type { Logger } from 'pino';
+import { Attempts } from './account/attempts.js';
+import { Passwords } from './account/passwords.js';
+import { Bus } from './bus/bus.js';
+import { Leases } from './cluster/lease.js';
+import { Presence } from './cluster/presence.js';
+import { Reconciler } from './cluster/reconcile.js';
+import type { Config } from './config/config.js';
+import { compileClientValidators, compileEnvelopeValidator } from './contract/validators.js';
+import type { Deployment } from './deployment.js';
+import { drain } from './gateway/drain.js';
+import { Gateway } from './gateway/gateway.js';
+import type { Client } from './handlers/client.js';
+import type { Context } from './handlers/context.js';
+import { dispatcher } from './handlers/dispatch.js';
+import { abandon, detach, within } from './handlers/hold.js';
+import { httpRegister } from './handlers/httpRegister.js';
+import { loginHandler } from './handlers/login.js';
+import { logoutHandler } from './handlers/logout.js';
+import { registerHandler } from './handlers/register.js';
+import { tokenAuthHandler } from './handlers/tokenAuth.js';
+import { CLOSE } from './protocol/errors.js';
+import { messageReader } from './protocol/read.js';
+
+/** How long a node that goes may take to record what is still to be recorded, after its clients have been sent away. */
+const FLUSH_MS = 5000;
+
+const CLOSING_MS = 100;
+
+/** A gateway node: clients connect to it. */
+export interface Server {
+  readonly port: number;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly passwordsQueued: number;
+  /** Messages that have come, by type; those without a schema of their own as `other`. */
+  readonly messages: ReadonlyMap<string, number>;
+  /** Why it should get no more clients; null if it may. */
+  unreadiness(): string | null;
+  /** Sends the clients elsewhere and records it. Resolves to whether everything was recorded. */
+  drain(): Promise<boolean>;
+}
+
+/** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
+export async function startServer(config: Config, deployment: Deployment, logger: Logger): Promise<Server> {
+  const { keys, redis, clock, committer, sessions, accounts, tokens, claims } = deployment;
+  const node = config.nodeId;
+
+  // who is here, who else is there
+  const presence = new Presence<Client>();
+  const leases = new Leases({
+    redis,
+    keys,
+    node,
+    leaseMs: config.LEASE_SECONDS * 1000,
+    clock,
+    logger,
+    onLost: () => reconciler.request(),
+  });
+  const bus = new Bus({
+    keys,
+    node,
+    publisher: redis,
+    connectSubscriber: () => deployment.connect('bus', { subscriber: true, silenceTimeoutMs: 0 }),
+    logger,
+    onLoss: (sessionId, loss, connection) => presence.lose(sessionId, loss, connection),
+    onSubscribed: () => reconciler.request(),
+  });
+  const reconciler = new Reconciler({
+    redis,
+    keys,
+    node,
+    sessions,
+    presence,
+    leases,
+    logger,
+    isOpen: (connection) => gateway?.isOpen(connection) ?? false,
+  });
+
+  // what is done with messages
+  const validators = compileClientValidators();
+  const context: Context = {
+    node,
+    settings: {
+      commitTimeoutMs: config.COMMIT_TIMEOUT_MS,
+      tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
+      tokensPerAccount: config.TOKENS_PER_ACCOUNT,
+      uniqueEmails: config.OC_EMAIL_VALIDATION,
+    },
+    validators,
+    log: committer,
+    sessions,
+    accounts,
+    tokens,
+    claims,
+    passwords: await Passwords.create({ concurrency: config.HASH_CONCURRENCY, queue: config.HASH_QUEUE }),
+    attempts: new Attempts(redis, keys, {
+      perAccount: config.LOGIN_ATTEMPTS,
+      perAddress: config.LOGIN_ATTEMPTS_PER_ADDRESS,
+      registrations: config.REGISTRATIONS_PER_ADDRESS,
+    }),
+    presence,
+    leases,
+    notices: bus.notices,
+    clock,
+    logger,
+  };
+  const handlers = [registerHandler, loginHandler, tokenAuthHandler, logoutHandler].map((make) =>
+    make(context),
+  );
+  const messages = new Map<string, number>(['other', ...validators.keys()].map((type) => [type, 0]));
+
+  // where messages come in
+  let gateway: Gateway | undefined;
+  const options = {
+    host: config.HOST,
+    port: config.PORT,
+    trustedProxies: config.trustedProxies,
+    allowedOrigins: config.allowedOrigins,
+    maxConnections: config.MAX_CONNECTIONS,
+    connectionsPerAddress: config.CONNECTIONS_PER_ADDRESS,
+    idleSeconds: config.IDLE_SECONDS,
+    authSeconds: config.AUTH_SECONDS,
+    maxBackpressureBytes: config.MAX_BACKPRESSURE_BYTES,
+    rules: {
+      maxMessageBytes: config.MAX_MESSAGE_BYTES,
+      messageRate: config.MESSAGE_RATE,
+      messageBurst: config.MESSAGE_BURST,
+      mailboxMessages: config.MAILBOX_MESSAGES,
+      mailboxBytes: MAILBOX_LARGEST_MESSAGES * config.MAX_MESSAGE_BYTES,
+      read: messageReader(compileEnvelopeValidator()),
+      dispatch: dispatcher(new Map(handlers.map((handler) => [handler.type, handler])), logger),
+      finished: (client: Client) => {
+        const session = presence.release(client);
+        if (session) abandon(context, session.id, session.known.state.attachment, session.known);
+      },
+      count: (type: string) => {
+        const known = messages.has(type) ? type : 'other';
+        messages.set(known, messages.get(known)! + 1);
+      },
+    },
+    register: httpRegister(context),
+    logger,
+  };
+
+  await leases.start();
+  try {
+    gateway = await Gateway.listen(options);
+  } catch (error) {
+    reconciler.close();
+    await leases.release();
+    throw error;
+  }
+  bus.start();
+
+  const { port } = gateway;
+  let isDraining = false;
+  return {
+    port,
+    messages,
+    get connections() {
+      return gateway.size;
+    },
+    get sessions() {
+      return presence.size;
+    },
+    get passwordsQueued() {
+      return context.passwords.queued;
+    },
+    unreadiness() {
+      if (isDraining) return 'going away';
+      if (!redis.isReady) return 'Redis cannot be reached';
+      if (committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS) return 'the event log cannot be written';
+      return bus.isSubscribed ? null : 'the bus is not subscribed';
+    },
+    async drain() {
+      isDraining = true;
+      gateway.stopListening();
+      reconciler.close();
+      const spreadMs = config.DRAIN_SECONDS * 1000;
+      const leave = async (client: Client) => {
+        const session = presence.release(client);
+        if (session) await detach(context, session, 'drained');
+      };
+      const deadline = performance.now() + spreadMs + FLUSH_MS;
+      await within(spreadMs + FLUSH_MS, drain(gateway.connections(), spreadMs, leave));
+      for (const connection of gateway.connections()) connection.close(CLOSE.goingAway);
+      const isFlushed = await committer.close(Math.max(CLOSING_MS, deadline - performance.now()));
+      await new Promise((resolve) => setTimeout(resolve, CLOSING_MS)); // for the closing frames to get out
+      gateway.close();
+      bus.close();
+      await leases.release();
+      return isFlushed;
+    },
+  };
+}
+
+/** Largest messages that one connection may have waiting. */
+const MAILBOX_LARGEST_MESSAGES = 16;

@@ -1,0 +1,37 @@
+import type { Logger } from 'pino';
+import { Reaper } from './cluster/reaper.js';
+import type { Config } from './config/config.js';
+import type { Deployment } from './deployment.js';
+import { startJobs } from './jobs/queue.js';
+
+/** A worker: sees to what no connection sees to. */
+export interface Worker {
+  /** Why it can't work now; null if it can. */
+  unreadiness(): string | null;
+  /** Finishes what is being done. */
+  close(): Promise<void>;
+}
+
+/** Starts the reaper and the jobs. @throws Error with one clear sentence */
+export async function startWorker(config: Config, deployment: Deployment, logger: Logger): Promise<Worker> {
+  const { keys, redis, target, committer, sessions, claims } = deployment;
+  const reaper = new Reaper({
+    redis,
+    keys,
+    node: config.nodeId,
+    log: committer,
+    sessions,
+    claims,
+    leaseMs: config.LEASE_SECONDS * 1000,
+    resumeMs: config.RESUME_SECONDS * 1000,
+    logger,
+  });
+  const jobs = await startJobs({ target, keys, logger, retentionHours: config.RETENTION_HOURS });
+  reaper.start();
+  return {
+    unreadiness: () => (redis.isReady ? null : 'Redis cannot be reached'),
+    async close() {
+      await Promise.all([reaper.close(), jobs.close()]);
+    },
+  };
+}
