@@ -91,7 +91,7 @@ function ensureBuild() {
   const hash = hashOfSources();
   if (isFile(CLI) && readText(BUILD_STAMP) === hash) return;
   say('Building …');
-  rmSync(BUILD_STAMP, { force: true });
+  rmSync(dirname(CLI), { recursive: true, force: true });
   const npm = run('npm', ['run', '--silent', 'build']);
   if (npm.status !== 0) fail('The build failed (npm run build).', npm);
   writeFileSync(BUILD_STAMP, hash);
@@ -158,26 +158,8 @@ function aptScript() {
 
 /** The server runs in this process: its signals and its exit code need no passing on. */
 async function start(options) {
-  ignoreEchoOfCtrlC();
   process.argv = [process.argv[0], CLI, 'start', ...options];
   await import(pathToFileURL(CLI).href);
-}
-
-/**
- * npm passes on a Ctrl-C that the terminal has delivered to this process already, and the server would take the second
- * for "don't drain, quit at once".
- */
-function ignoreEchoOfCtrlC() {
-  const { emit } = process;
-  let last = Number.NEGATIVE_INFINITY;
-  process.emit = function (event, ...details) {
-    if (event === 'SIGINT') {
-      const isEcho = performance.now() - last < 500;
-      last = performance.now();
-      if (isEcho) return true;
-    }
-    return emit.call(this, event, ...details);
-  };
 }
 
 /** Runs vitest; the last line printed says how many tests passed and failed. */

@@ -102,12 +102,12 @@ export class Bus {
       const subscriber = connectSubscriber();
       this.subscriber = subscriber;
       this.heardAt = 0;
-      const broken = new Promise<void>((resolve) => {
-        for (const event of ['close', 'end', '-subscriber']) subscriber.raw.once(event, () => resolve());
-      });
       try {
         await subscriber.ready(SUBSCRIBE_TIMEOUT_MS);
         const { raw, isCluster } = subscriber;
+        const broken = new Promise<void>((resolve) => {
+          for (const event of ['close', 'end', '-subscriber']) raw.once(event, () => resolve());
+        });
         raw.on(isCluster ? 'smessage' : 'message', (_channel: string, text: string) => this.receive(text));
         const channel = keys.nodeChannel(node);
         await (isCluster ? raw.ssubscribe(channel) : raw.subscribe(channel));

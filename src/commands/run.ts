@@ -15,6 +15,7 @@ export type Role = 'start' | 'serve' | 'work';
 /** How long to wait for Redis at boot, in ms. */
 const PATIENCE_MS = 30_000;
 
+const EXIT_SECOND_SIGNAL = 1;
 const EXIT_NOT_RECORDED = 3;
 
 /**
@@ -130,15 +131,21 @@ async function loadServer(): Promise<typeof import('../server.js').startServer> 
   }
 }
 
+/** npm passes on a Ctrl-C that the terminal has delivered already: within this time, the second SIGINT is an echo. */
+const ECHO_MS = 500;
+
 /** Resolves with the first signal; the second ends the process. */
 function signals(): Promise<string> {
   return new Promise((resolve) => {
-    let isEnding = false;
+    let endingSince: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (isEnding) process.exit(1);
-        isEnding = true;
-        resolve(signal);
+        if (endingSince === undefined) {
+          endingSince = performance.now();
+          resolve(signal);
+        } else if (signal === 'SIGTERM' || performance.now() - endingSince > ECHO_MS) {
+          process.exit(EXIT_SECOND_SIGNAL);
+        }
       });
     }
   });

@@ -1,4 +1,5 @@
 import type { HeldSession } from '../cluster/presence.js';
+import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
 import type { Attachment, LiveState } from '../session/state.js';
 import { type CommitLate, commitInTime, type Versioned } from '../store/change.js';
@@ -20,8 +21,9 @@ export function attachmentOf({ node }: Context, client: Client): Attachment {
 }
 
 /**
- * Begins a session on a connection.
- * @param record commits the change that begins the session, together with what belongs to it; false if it was refused
+ * Begins a session on a connection, and answers.
+ * @param record commits the change that begins the session, together with what belongs to it; gives the answer to the
+ *   client, or null if it was refused
  * @returns whether it was begun
  * @throws Unavailable when it was not recorded in time; should that happen later, the session is detached then
  */
@@ -29,16 +31,19 @@ export async function startSession(
   context: Context,
   client: Client,
   owner: Owner,
-  record: (begin: SessionChange['change'], commit: Commit) => Promise<boolean>,
+  record: (begin: SessionChange['change'], commit: Commit) => Promise<Frame | null>,
 ): Promise<boolean> {
   const { accountId, token } = owner;
   const id = newSessionId(accountId);
   const attachment = attachmentOf(context, client);
   const { change, after } = context.sessions.begin(id, { type: 'start', accountId, token, attachment });
-  const commit = inTime(context, () => abandon(context, id, attachment));
-  if (!(await record(change, commit))) return false;
+  const answer = await record(
+    change,
+    inTime(context, () => abandon(context, id, attachment)),
+  );
+  if (answer === null) return false;
   context.sessions.announce(id, change.events);
-  await hold(context, client, owner, id, after as Versioned<LiveState>);
+  await hold(context, client, owner, id, after as Versioned<LiveState>, answer);
   return true;
 }
 
@@ -48,8 +53,8 @@ export function inTime(context: Context, late: CommitLate): Commit {
 }
 
 /**
- * A connection has a session from now on; the one it had before is replaced. If the connection is gone by now, the session
- * is detached at once.
+ * A connection has a session from now on: the one it had before is replaced, and then the client gets its answer. If the
+ * connection is gone by now, the session is detached at once.
  */
 export async function hold(
   context: Context,
@@ -57,13 +62,17 @@ export async function hold(
   owner: Owner,
   id: string,
   known: Versioned<LiveState>,
+  answer: Frame,
 ): Promise<void> {
-  const { accountId, username } = owner;
-  const session: HeldSession = { id, accountId, username, known, heldSince: performance.now() };
   const previous = context.presence.release(client);
-  if (client.isOpen) context.presence.hold(client, session);
-  else abandon(context, id, known.state.attachment, known);
   if (previous) await replace(context, previous, id);
+  if (!client.isOpen) {
+    abandon(context, id, known.state.attachment, known);
+    return;
+  }
+  client.send(answer);
+  const { accountId, username } = owner;
+  context.presence.hold(client, { id, accountId, username, known, heldSince: performance.now() });
 }
 
 /** The connection of a session is gone, or its node is going. Resolves when that is recorded, however long it takes. */

@@ -36,21 +36,15 @@ export function loginHandler(context: Context): Handler {
         return;
       }
 
-      // 3. record the token and the session, in one commit
+      // 3. record the token and the session, in one commit, and answer
       const { accountId } = credentials;
       const { token, record } = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
-      await startSession(
-        context,
-        client,
-        { accountId, username, token: record.token },
-        async (begin, commit) => {
-          const command = { type: 'issueToken', ...record } as const;
-          return (await context.accounts.execute(accountId, username, command, begin, commit)) !== null;
-        },
-      );
-
-      // 4. answer
-      client.send(authSuccess(username, token));
+      const owner = { accountId, username, token: record.token };
+      await startSession(context, client, owner, async (begin, commit) => {
+        const command = { type: 'issueToken', ...record } as const;
+        const issued = await context.accounts.execute(accountId, username, command, begin, commit);
+        return issued && authSuccess(username, token);
+      });
       forgive(context, client, username);
     },
   });

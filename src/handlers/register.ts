@@ -19,24 +19,21 @@ export function registerHandler(context: Context): Handler {
     invalid: registrationError(REGISTRATION_TEXTS.format),
     unavailable: registrationError(REGISTRATION_TEXTS.server),
     async handle(client, { payload }) {
-      let token = '';
       const refusal = await registerAccount(context, payload, {
         address: client.address,
         isWanted: () => client.isOpen,
-        record: async (credentials, guard) => {
+        record: (credentials, guard) => {
           const { accountId, username } = credentials;
-          const made = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
-          token = made.token;
-          return startSession(
-            context,
-            client,
-            { accountId, username, token: made.record.token },
-            (begin, commit) => recordAccount(context, credentials, made.record, [begin, guard], commit),
+          const { token, record } = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
+          const owner = { accountId, username, token: record.token };
+          return startSession(context, client, owner, async (begin, commit) =>
+            (await recordAccount(context, credentials, record, [begin, guard], commit))
+              ? registerSuccess(username, token)
+              : null,
           );
         },
       });
       if (refusal) client.send(registrationError(REGISTRATION_TEXTS[refusal.problem]));
-      else client.send(registerSuccess(payload.username.normalize('NFC'), token));
     },
   });
 }

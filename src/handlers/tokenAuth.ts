@@ -1,4 +1,4 @@
-import { ANSWERS, authSuccess } from '../protocol/answers.js';
+import { ANSWERS, authSuccess, type Frame } from '../protocol/answers.js';
 import type { LiveState } from '../session/state.js';
 import { operationOf, type Versioned } from '../store/change.js';
 import type { FoundToken } from '../store/tokens.js';
@@ -29,15 +29,12 @@ export function tokenAuthHandler(context: Context): Handler {
         return;
       }
 
-      // 3. resume a session of it, or start one
-      const resumed = await resume(context, client, found, payload.resume === true);
-      if (resumed === 'token revoked' || (!resumed && !(await start(context, client, found)))) {
+      // 3. resume a session of it, or start one, and answer
+      const answer = authSuccess(found.username, payload.token);
+      const resumed = await resume(context, client, found, payload.resume === true, answer);
+      if (resumed === 'token revoked' || (!resumed && !(await start(context, client, found, answer)))) {
         await refuse(context, client);
-        return;
       }
-
-      // 4. answer
-      client.send(authSuccess(found.username, payload.token));
     },
   });
 }
@@ -48,10 +45,10 @@ async function refuse(context: Context, client: Client): Promise<void> {
 }
 
 /** Starts a session; false if the token has been revoked by now. */
-function start(context: Context, client: Client, found: FoundToken): Promise<boolean> {
+function start(context: Context, client: Client, found: FoundToken, answer: Frame): Promise<boolean> {
   return startSession(context, client, found, async (begin, commit) => {
     const partition = context.tokens.partitionOf(found);
-    return (await commit(operationOf(partition, begin, found.use))).committed;
+    return (await commit(operationOf(partition, begin, found.use))).committed ? answer : null;
   });
 }
 
@@ -68,6 +65,7 @@ async function resume(
   client: Client,
   found: FoundToken,
   takeOver: boolean,
+  answer: Frame,
 ): Promise<boolean | 'token revoked'> {
   for await (const { id, known, lostNode } of candidates(context, client, found, takeOver)) {
     const attachment = attachmentOf(context, client);
@@ -86,7 +84,7 @@ async function resume(
     if (outcome.done) {
       const tookOver = outcome.events.some(({ data }) => 'reason' in data && data.reason === 'taken_over');
       if (tookOver) tellPrevious(context, id, outcome.before as Versioned<LiveState>);
-      await hold(context, client, found, id, outcome.after as Versioned<LiveState>);
+      await hold(context, client, found, id, outcome.after as Versioned<LiveState>, answer);
       return true;
     }
     if (outcome.refused === 'guarded') return 'token revoked';
