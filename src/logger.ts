@@ -7,7 +7,13 @@ export function createLogger(level: string): Logger {
   return process.stdout.isTTY
     ? pino(
         options,
-        pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l', sync: true }),
+        pretty({
+          colorize: true,
+          singleLine: true,
+          ignore: 'pid,hostname,node',
+          translateTime: 'SYS:HH:MM:ss.l',
+          sync: true,
+        }),
       )
     : pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime });
 }

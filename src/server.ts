@@ -13,7 +13,7 @@ import { Gateway } from './gateway/gateway.js';
 import type { Client } from './handlers/client.js';
 import type { Context } from './handlers/context.js';
 import { dispatcher } from './handlers/dispatch.js';
-import { abandon, detach, within } from './handlers/hold.js';
+import { abandon, detach } from './handlers/hold.js';
 import { httpRegister } from './handlers/httpRegister.js';
 import { loginHandler } from './handlers/login.js';
 import { logoutHandler } from './handlers/logout.js';
@@ -21,6 +21,7 @@ import { registerHandler } from './handlers/register.js';
 import { tokenAuthHandler } from './handlers/tokenAuth.js';
 import { CLOSE } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
+import { within } from './within.js';
 
 /** How long a node that goes may take to record what is still to be recorded, after its clients have been sent away. */
 const FLUSH_MS = 5000;
@@ -64,7 +65,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     connectSubscriber: () => deployment.connect('bus', { subscriber: true, silenceTimeoutMs: 0 }),
     logger,
     onLoss: (sessionId, loss, connection) => presence.lose(sessionId, loss, connection),
-    onSubscribed: () => reconciler.request(),
+    onDoubt: () => reconciler.request(),
   });
   const reconciler = new Reconciler({
     redis,

@@ -43,7 +43,9 @@ export function checkRegistration(
   const username = request.username.normalize('NFC');
   const { password } = request;
   const email = request.email ?? '';
-  if (!isAtLeast(username, USERNAME_MIN)) return { problem: 'usernameShort' };
+  // as it was sent, too: NFC makes two of some characters, and `login` refuses a username that is sent too short
+  const isShort = !isAtLeast(request.username, USERNAME_MIN) || !isAtLeast(username, USERNAME_MIN);
+  if (isShort) return { problem: 'usernameShort' };
   if (!isAtLeast(password, PASSWORD_MIN)) return { problem: 'passwordShort' };
   if (isAtLeast(username, USERNAME_MAX + 1)) return { problem: 'usernameLong' };
   if (INVISIBLE.test(username) || !VISIBLE.test(username)) return { problem: 'usernameInvisible' };

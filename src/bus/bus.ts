@@ -13,14 +13,18 @@ export interface BusOptions {
   readonly logger: Logger;
   /** A session of this node was lost; `connection` tells which connection must have had it. */
   readonly onLoss: (sessionId: string, loss: Loss, connection?: number) => void;
-  /** The node is subscribed, again or for the first time: what was published before may have been missed. */
-  readonly onSubscribed: () => void;
+  /**
+   * The node is subscribed, again or for the first time, so that it may have missed what was published before; or it was
+   * taken for lost.
+   */
+  readonly onDoubt: () => void;
 }
 
 /** What nodes tell each other, as JSON. */
 type Message =
   | { readonly type: 'ended'; readonly session: string; readonly by: OutsideEnd }
   | { readonly type: 'taken_over'; readonly session: string; readonly connection: number }
+  | { readonly type: 'reaped' }
   | { readonly type: 'echo' };
 
 const ECHO_EVERY_MS = 1000;
@@ -44,6 +48,11 @@ export class Notices {
   /** A session was taken over from a connection of a node. */
   takenOver(node: string, session: string, connection: number): Promise<void> {
     return this.send(node, { type: 'taken_over', session, connection });
+  }
+
+  /** Sessions of a node were detached because it was taken for lost: should it live after all, it has to compare. */
+  reaped(node: string): Promise<void> {
+    return this.send(node, { type: 'reaped' });
   }
 
   /** To oneself, to see whether the subscription lives. */
@@ -97,7 +106,7 @@ export class Bus {
   }
 
   private async subscribe(): Promise<void> {
-    const { keys, node, logger, connectSubscriber, onSubscribed } = this.options;
+    const { keys, node, logger, connectSubscriber, onDoubt } = this.options;
     while (!this.closed) {
       const subscriber = connectSubscriber();
       this.subscriber = subscriber;
@@ -110,9 +119,9 @@ export class Bus {
         });
         raw.on(isCluster ? 'smessage' : 'message', (_channel: string, text: string) => this.receive(text));
         const channel = keys.nodeChannel(node);
-        await (isCluster ? raw.ssubscribe(channel) : raw.subscribe(channel));
+        await answered(isCluster ? raw.ssubscribe(channel) : raw.subscribe(channel));
         this.heardAt = performance.now();
-        onSubscribed();
+        onDoubt();
         await broken;
         if (!this.closed) logger.warn('bus subscription broke, subscribing again');
       } catch (error) {
@@ -138,11 +147,25 @@ export class Bus {
     try {
       const message = JSON.parse(text) as Message;
       if (message.type === 'ended') this.options.onLoss(message.session, message.by);
+      if (message.type === 'reaped') this.options.onDoubt();
       if (message.type === 'taken_over') {
         this.options.onLoss(message.session, 'taken_over', message.connection);
       }
     } catch (error) {
       this.options.logger.warn({ err: error }, 'bus message could not be read');
     }
+  }
+}
+
+/** An answer that must not take for ever: a connection that hangs is as good as broken. */
+async function answered(answer: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(reject, SUBSCRIBE_TIMEOUT_MS, new Error('Redis does not answer'));
+  });
+  try {
+    await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
   }
 }

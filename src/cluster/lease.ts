@@ -22,8 +22,8 @@ export class Leases {
   private held = false;
   private closed = false;
   private readonly uptime: Uptime;
-  /** When the lease was found to have run out last, by `performance.now()`. */
-  lostAt = Number.NEGATIVE_INFINITY;
+  private foundLostAt = Number.NEGATIVE_INFINITY;
+  private renewedAt = 0;
 
   constructor(private readonly options: LeaseOptions) {
     this.uptime = new Uptime(options.leaseMs);
@@ -52,6 +52,15 @@ export class Leases {
     return (await reading(redis.raw.exists(keys.lease(node)))) === 0;
   }
 
+  /**
+   * When others may last have taken this node for lost, by `performance.now()`: when its lease was found to have run out,
+   * or now, if it has not been renewed for so long that it may have.
+   */
+  get lostAt(): number {
+    const now = performance.now();
+    return now - this.renewedAt > this.options.leaseMs ? now : this.foundLostAt;
+  }
+
   /** Gives the lease up: the node has no sessions any more. */
   async release(): Promise<void> {
     this.closed = true;
@@ -65,6 +74,7 @@ export class Leases {
   private async renew(): Promise<void> {
     const { redis, keys, node, leaseMs, clock, logger, onLost } = this.options;
     const key = keys.lease(node);
+    const sentAt = performance.now();
     const [previous, now] = await Promise.all([
       redis.raw.set(key, '1', 'PX', leaseMs, 'GET'),
       redis.time(key),
@@ -72,8 +82,9 @@ export class Leases {
     if (this.closed) return;
     clock.observe(now);
     this.uptime.seen();
+    this.renewedAt = sentAt;
     if (previous === null && this.held) {
-      this.lostAt = performance.now();
+      this.foundLostAt = performance.now();
       logger.warn('lease had run out, comparing sessions');
       onLost();
     }

@@ -44,8 +44,12 @@ export class Presence<H extends Holder = Holder> {
     return this.holders.size;
   }
 
-  /** Notes that a connection has a session from now on. If the session was lost meanwhile, that is passed on at once. */
+  /**
+   * Notes that a connection has a session from now on. If the session was lost meanwhile, that is passed on at once. Should
+   * another connection of this node have had it (the node was taken for lost, and that connection with it), it is told.
+   */
   hold(holder: H, session: HeldSession): void {
+    if (this.holders.has(session.id)) this.lose(session.id, 'lost');
     holder.session = session;
     this.holders.set(session.id, holder);
     const early = this.early.get(session.id);

@@ -21,6 +21,8 @@ export interface ReaperOptions {
   /** How long a detached session waits to be resumed, in ms; 0: for ever. */
   readonly resumeMs: number;
   readonly logger: Logger;
+  /** Tells a node that its sessions were detached, should it live after all. Never rejects. */
+  readonly tell: (node: string) => Promise<void>;
 }
 
 const MAX_ROUND_MS = 1000;
@@ -68,11 +70,12 @@ export class Reaper {
 
   private async work(): Promise<void> {
     try {
-      if (!(await this.lock())) {
+      const isMine = await this.lock();
+      this.uptime.seen();
+      if (!isMine) {
         this.missing.clear();
         return;
       }
-      this.uptime.seen();
       await this.reapLostNodes();
       for (let partition = 0; partition < this.options.keys.partitions && !this.closed; partition++) {
         const now = await reading(this.options.redis.time(this.options.keys.log(partition)));
@@ -99,7 +102,7 @@ export class Reaper {
   }
 
   private async reapLostNodes(): Promise<void> {
-    const { redis, keys, logger } = this.options;
+    const { redis, keys, logger, tell } = this.options;
     const nodes = new Map<string, number[]>();
     for (let partition = 0; partition < keys.partitions; partition++) {
       for (const node of await reading(redis.raw.smembers(keys.nodes(partition)))) {
@@ -116,14 +119,16 @@ export class Reaper {
     for (const node of lost) {
       let count = 0;
       for (const partition of nodes.get(node)!) count += await this.reap(partition, node);
-      if (count > 0) logger.warn({ lost: node, sessions: count }, 'sessions of a lost node detached');
+      if (count === 0) continue;
+      logger.warn({ lost: node, sessions: count }, 'sessions of a lost node detached');
+      await tell(node);
     }
   }
 
   /** A lease must be missing twice, a third of its time apart, and Redis must have been up for a whole lease. */
   private async isLost(node: string): Promise<boolean> {
-    const { redis, keys, leaseMs } = this.options;
-    if ((await reading(redis.raw.exists(keys.lease(node)))) === 1) {
+    const { leaseMs } = this.options;
+    if (await this.hasLease(node)) {
       this.missing.delete(node);
       return false;
     }
@@ -136,7 +141,12 @@ export class Reaper {
     return now - since >= leaseMs / 3;
   }
 
-  /** @returns how many sessions were detached */
+  private async hasLease(node: string): Promise<boolean> {
+    const { redis, keys } = this.options;
+    return (await reading(redis.raw.exists(keys.lease(node)))) === 1;
+  }
+
+  /** Stops as soon as the node is back. @returns how many sessions were detached */
   private async reap(partition: number, node: string): Promise<number> {
     const { redis, keys, log, sessions } = this.options;
     const key = keys.nodeSessions(partition, node);
@@ -148,7 +158,7 @@ export class Reaper {
         );
         count += outcomes.filter(({ done }) => done).length;
       }
-      if (this.closed || !this.uptime.isUninterrupted) return count;
+      if (this.closed || !this.uptime.isUninterrupted || (await this.hasLease(node))) return count;
     }
     // forget the node, unless it has sessions again
     await log.commit({

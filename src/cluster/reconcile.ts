@@ -23,6 +23,7 @@ export interface ReconcilerOptions {
 
 const EVERY_MS = 30_000;
 const RETRY_MS = 1000;
+const AT_ONCE = 128;
 
 /** Compares the sessions that this node holds with those that Redis says it holds, and puts right what differs. */
 export class Reconciler {
@@ -30,6 +31,8 @@ export class Reconciler {
   private running = false;
   private wanted = false;
   private closed = false;
+  /** When the last comparison began that left nothing open, by `performance.now()`. */
+  private comparedAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: ReconcilerOptions) {
     this.schedule(EVERY_MS);
@@ -55,12 +58,14 @@ export class Reconciler {
     this.running = true;
     this.wanted = false;
     let nextMs = EVERY_MS;
+    const startedAt = performance.now();
     try {
       const held = groupByPartition(this.options.keys, this.options.presence.held());
       for (let partition = 0; partition < this.options.keys.partitions; partition++) {
         if (this.closed) return;
         await this.compare(partition, held.get(partition) ?? []);
       }
+      if (!this.wanted) this.comparedAt = startedAt;
     } catch (error) {
       nextMs = RETRY_MS;
       if (!(error instanceof Unavailable)) this.options.logger.error({ err: error }, 'reconciling failed');
@@ -76,13 +81,14 @@ export class Reconciler {
     for await (const ids of scanSet(redis, keys.nodeSessions(partition, node))) {
       for (const id of ids) stored.add(id);
     }
-    for (const { id, heldSince } of held) {
+    const missing = held.filter(({ id }) => !stored.delete(id));
+    await inBatches(missing, async ({ id, heldSince }) => {
       const isHeldStill = () => presence.holderOf(id)?.session?.heldSince === heldSince;
-      if (!stored.delete(id) && isHeldStill()) await this.putRight(id, heldSince, isHeldStill);
-    }
-    for (const id of stored) {
+      if (isHeldStill()) await this.putRight(id, heldSince, isHeldStill);
+    });
+    await inBatches([...stored], async (id) => {
       if (!presence.holderOf(id)) await this.letGo(id);
-    }
+    });
   }
 
   /** A session is held here, and Redis says it isn't. */
@@ -109,7 +115,8 @@ export class Reconciler {
       }
       return;
     }
-    presence.lose(id, heldSince < leases.lostAt ? 'lost' : 'taken_over');
+    const wasLost = leases.lostAt > Math.max(heldSince, this.comparedAt);
+    presence.lose(id, wasLost ? 'lost' : 'taken_over');
   }
 
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */
@@ -125,6 +132,10 @@ export class Reconciler {
       { known: { state, version } },
     );
   }
+}
+
+async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let i = 0; i < items.length; i += AT_ONCE) await Promise.all(items.slice(i, i + AT_ONCE).map(work));
 }
 
 function groupByPartition(keys: Keys, sessions: readonly HeldSession[]): Map<number, HeldSession[]> {

@@ -1,3 +1,4 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
 /** Finds the address of a client behind trusted proxies. */
@@ -14,6 +15,17 @@ export class ClientAddresses {
       if (bits === undefined) this.trusted.addAddress(address, family);
       else this.trusted.addSubnet(address, Number(bits), family);
     }
+  }
+
+  /** The address to count the sender of a request under. To be called before the first wait, while there is a request. */
+  ofRequest(response: HttpResponse, request: HttpRequest): string {
+    const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    // a proxy may add a line of its own behind one that the client has sent: both are one list (RFC 9110, 5.3)
+    const forwardedFor: string[] = [];
+    request.forEach((name, value) => {
+      if (name === 'x-forwarded-for') forwardedFor.push(value);
+    });
+    return this.of(peer, forwardedFor.join(','));
   }
 
   /**

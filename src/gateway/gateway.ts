@@ -1,10 +1,15 @@
-import uWebSockets, { type TemplatedApp, type us_listen_socket, type WebSocket } from 'uWebSockets.js';
+import uWebSockets, {
+  type HttpRequest,
+  type TemplatedApp,
+  type us_listen_socket,
+  type WebSocket,
+} from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import type { HttpRegister } from '../handlers/httpRegister.js';
 import { CLOSE } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
-import { httpRoutes } from './http.js';
+import { answer, type FixedAnswer, httpRoutes, text, UPGRADE_REQUIRED } from './http.js';
 
 export interface GatewayOptions {
   readonly host: string;
@@ -106,7 +111,7 @@ export class Gateway {
   }
 
   private routes(): TemplatedApp {
-    const { idleSeconds, maxBackpressureBytes, rules, register, allowedOrigins } = this.options;
+    const { idleSeconds, maxBackpressureBytes, rules, register } = this.options;
     const app = uWebSockets.App().ws<UserData>('/ws', {
       maxPayloadLength: rules.maxMessageBytes * OVERSIZE,
       idleTimeout: idleSeconds,
@@ -114,18 +119,12 @@ export class Gateway {
       maxBackpressure: maxBackpressureBytes === 0 ? 2 ** 31 - 1 : maxBackpressureBytes,
       closeOnBackpressureLimit: 1,
       upgrade: (response, request, context) => {
-        const origin = request.getHeader('origin');
-        const refusal = !this.isAccepting
-          ? '503 Service Unavailable'
-          : allowedOrigins && origin !== '' && !allowedOrigins.has(origin.toLowerCase())
-            ? '403 Forbidden'
-            : null;
+        const refusal = this.refusalOf(request);
         if (refusal) {
-          response.writeStatus(refusal).writeHeader('content-type', 'text/plain').end(refusal.slice(4), true);
+          answer(response, refusal);
           return;
         }
-        const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
-        const userData: UserData = { address: this.addresses.of(peer, request.getHeader('x-forwarded-for')) };
+        const userData: UserData = { address: this.addresses.ofRequest(response, request) };
         response.upgrade(
           userData,
           request.getHeader('sec-websocket-key'),
@@ -139,6 +138,20 @@ export class Gateway {
       close: (ws, code) => this.forget(ws.getUserData(), code),
     });
     return httpRoutes(app, { register, addresses: this.addresses, maxBodyBytes: rules.maxMessageBytes });
+  }
+
+  /** Why a request that looks like a WebSocket handshake is not upgraded; null if it is. */
+  private refusalOf(request: HttpRequest): FixedAnswer | null {
+    const { allowedOrigins } = this.options;
+    const origin = request.getHeader('origin').toLowerCase();
+    if (!this.isAccepting) return text('503 Service Unavailable', 'Service unavailable');
+    if (allowedOrigins && origin !== '' && !allowedOrigins.has(origin)) {
+      return text('403 Forbidden', 'Forbidden');
+    }
+    const isHandshake =
+      request.getHeader('upgrade').toLowerCase() === 'websocket' &&
+      request.getHeader('sec-websocket-version') === '13';
+    return isHandshake ? null : UPGRADE_REQUIRED;
   }
 
   private accept(ws: WebSocket<UserData>): void {

@@ -1,10 +1,11 @@
 import type { HeldSession } from '../cluster/presence.js';
 import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
-import type { Attachment, LiveState } from '../session/state.js';
+import { type Attachment, type LiveState, type SessionState, sameAttachment } from '../session/state.js';
 import { type CommitLate, commitInTime, type Versioned } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
-import type { Commit, SessionChange } from '../store/sessions.js';
+import type { Commit, Outcome, SessionChange } from '../store/sessions.js';
+import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 
@@ -53,8 +54,9 @@ export function inTime(context: Context, late: CommitLate): Commit {
 }
 
 /**
- * A connection has a session from now on: the one it had before is replaced, and then the client gets its answer. If the
- * connection is gone by now, the session is detached at once.
+ * A connection has a session from now on: the one it had before is replaced, and then the client gets its answer. So it
+ * does if the client has gone meanwhile: a logout may still wait behind this message. The session that is left when the
+ * last message is handled is detached then.
  */
 export async function hold(
   context: Context,
@@ -66,13 +68,37 @@ export async function hold(
 ): Promise<void> {
   const previous = context.presence.release(client);
   if (previous) await replace(context, previous, id);
-  if (!client.isOpen) {
-    abandon(context, id, known.state.attachment, known);
-    return;
-  }
   client.send(answer);
   const { accountId, username } = owner;
   context.presence.hold(client, { id, accountId, username, known, heldSince: performance.now() });
+}
+
+/**
+ * Takes a command on behalf of a session's connection through, however long that takes; also if this node was taken for
+ * lost meanwhile, unless somebody else has resumed the session.
+ * @throws CommitterClosed when the process is ending
+ */
+export async function settleHeld(
+  { sessions }: Context,
+  { id, known }: HeldSession,
+  command: SessionCommand,
+): Promise<Outcome> {
+  const { attachment } = known.state;
+  let outcome = await sessions.settle(id, command, known);
+  while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
+    await sessions.settle(id, { type: 'reclaim', attachment });
+    outcome = await sessions.settle(id, command);
+  }
+  return outcome;
+}
+
+/** Whether a session waits to be resumed only because the node of its connection was taken for lost. */
+function isTakenForLost(state: SessionState, attachment: Attachment): boolean {
+  return (
+    state.status === 'detached' &&
+    state.reason === 'node_lost' &&
+    sameAttachment(state.attachment, attachment)
+  );
 }
 
 /** The connection of a session is gone, or its node is going. Resolves when that is recorded, however long it takes. */
@@ -103,21 +129,5 @@ export function abandon(
 async function replace(context: Context, previous: HeldSession, successor: string): Promise<void> {
   const { attachment } = previous.known.state;
   const command: SessionCommand = { type: 'replace', attachment, successor };
-  await within(
-    context.settings.commitTimeoutMs,
-    context.sessions.settle(previous.id, command, previous.known),
-  );
-}
-
-/** The value of a promise, or undefined if it takes longer than `timeoutMs`. */
-export async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, undefined);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await within(context.settings.commitTimeoutMs, settleHeld(context, previous, command));
 }

@@ -1,5 +1,5 @@
 import type { ValidateFunction } from 'ajv';
-import { HashingOverloaded } from '../account/passwords.js';
+import { HashingOverloaded, NotWanted } from '../account/passwords.js';
 import type { ClientMessage, RegisterMessage } from '../contract/client.generated.js';
 import { REGISTRATION_TEXTS } from '../protocol/errors.js';
 import { Unavailable } from '../redis/unavailable.js';
@@ -14,6 +14,9 @@ export interface HttpAnswer {
   readonly body: string;
   readonly retryAfterSeconds?: number;
 }
+
+/** Failures that are part of the plan. */
+const EXPECTED = [Unavailable, HashingOverloaded, NotWanted];
 
 /** `POST /register`: creates an account, without a session or token. Never throws. */
 export type HttpRegister = (body: Buffer, address: string, isWanted: () => boolean) => Promise<HttpAnswer>;
@@ -32,7 +35,7 @@ export function httpRegister(context: Context): HttpRegister {
       });
       return refusal ? refused(refusal) : CREATED;
     } catch (error) {
-      if (!(error instanceof Unavailable || error instanceof HashingOverloaded)) {
+      if (!EXPECTED.some((expected) => error instanceof expected)) {
         context.logger.error({ err: error }, 'registration over HTTP failed');
       }
       return text('500 Internal Server Error', 'Internal server error');

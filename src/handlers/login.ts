@@ -35,6 +35,7 @@ export function loginHandler(context: Context): Handler {
         client.send(ANSWERS.badCredentials);
         return;
       }
+      forgive(context, client, username);
 
       // 3. record the token and the session, in one commit, and answer
       const { accountId } = credentials;
@@ -45,7 +46,6 @@ export function loginHandler(context: Context): Handler {
         const issued = await context.accounts.execute(accountId, username, command, begin, commit);
         return issued && authSuccess(username, token);
       });
-      forgive(context, client, username);
     },
   });
 }
@@ -67,7 +67,7 @@ async function authenticate(
   return isRight ? credentials : null;
 }
 
-/** The attempt has not failed. Should Redis go away just now, it stays counted until its time has run out. */
+/** The attempt has not failed, whatever comes next. Should Redis go away just now, it is counted until its time runs out. */
 function forgive({ attempts, logger }: Context, { address }: Client, username: string): void {
   attempts.loginDidNotFail(username, address).catch((error: unknown) => {
     logger.debug({ err: error }, 'login attempt could not be taken back');

@@ -1,12 +1,12 @@
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE } from '../protocol/errors.js';
-import { sameAttachment } from '../session/state.js';
 import type { Outcome } from '../store/sessions.js';
+import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { within } from './hold.js';
+import { settleHeld } from './hold.js';
 
 /** `logout`: ends the session of this connection; the token stays valid. */
 export function logoutHandler(context: Context): Handler {
@@ -20,7 +20,11 @@ export function logoutHandler(context: Context): Handler {
       const session = context.presence.release(client)!;
 
       // 2. record it; that is tried for as long as this node lives, though the client waits only so long
-      const outcome = await within(context.settings.commitTimeoutMs, end(context, session));
+      const { attachment } = session.known.state;
+      const outcome = await within(
+        context.settings.commitTimeoutMs,
+        settleHeld(context, session, { type: 'logOut', by: 'client', attachment }),
+      );
 
       // 3. answer
       if (!outcome) {
@@ -35,27 +39,6 @@ export function logoutHandler(context: Context): Handler {
   });
 }
 
-async function end(context: Context, { id, known }: HeldSession): Promise<Outcome> {
-  const { sessions } = context;
-  const { attachment } = known.state;
-  const outcome = await sessions.settle(id, { type: 'logOut', by: 'client', attachment }, known);
-  if (outcome.done || !wasTakenForLost(outcome, known.state.attachment)) return outcome;
-  await sessions.settle(id, { type: 'reclaim', attachment });
-  return sessions.settle(id, { type: 'logOut', by: 'client', attachment });
-}
-
-/** Whether the session waits to be resumed only because this node was taken for lost. */
-function wasTakenForLost(
-  { state }: Outcome & { done: false },
-  attachment: HeldSession['known']['state']['attachment'],
-) {
-  return (
-    state.status === 'detached' &&
-    state.reason === 'node_lost' &&
-    sameAttachment(state.attachment, attachment)
-  );
-}
-
 /** Somebody else was faster: the client had no session any more when it said goodbye. */
 async function refuse(
   context: Context,
@@ -67,5 +50,7 @@ async function refuse(
   const who = hasEnded ? await context.sessions.endedBy(session.id).catch(() => null) : null;
   if (who) client.send(loggedOutBy(who));
   client.send(ANSWERS.authRequired);
-  if (!hasEnded) client.close(CLOSE.takenOver);
+  if (hasEnded) return;
+  const wasLost = context.leases.lostAt > session.heldSince;
+  client.close(wasLost ? CLOSE.sessionLost : CLOSE.takenOver);
 }

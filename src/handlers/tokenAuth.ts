@@ -82,8 +82,9 @@ async function resume(
       },
     );
     if (outcome.done) {
-      const tookOver = outcome.events.some(({ data }) => 'reason' in data && data.reason === 'taken_over');
-      if (tookOver) tellPrevious(context, id, outcome.before as Versioned<LiveState>);
+      const reasons = outcome.events.map(({ data }) => 'reason' in data && data.reason);
+      if (reasons.includes('taken_over')) tellPrevious(context, id, outcome.before as Versioned<LiveState>);
+      if (reasons.includes('node_lost') && lostNode) void context.notices.reaped(lostNode);
       await hold(context, client, found, id, outcome.after as Versioned<LiveState>, answer);
       return true;
     }

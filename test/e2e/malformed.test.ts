@@ -1,0 +1,93 @@
+import { randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../support/client.js';
+import { logout, tokenAuth } from '../support/conversation.js';
+import { LOGGED_OUT, UNKNOWN_TYPE } from '../support/expected.js';
+import { Fleet, storyOf } from '../support/fleet.js';
+import { type Frame, Opcode } from '../support/frames.js';
+import { answeredMalformed, endingMalformed, MAX_BYTES, type Malformed } from '../support/malformed.js';
+import type { NodeProcess } from '../support/processes.js';
+import { Random } from '../support/random.js';
+import { connectRaw, type RawClient } from '../support/rawClient.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+/** To see a failure again, set SEED to what it names. */
+const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
+
+const ROUNDS = 6;
+const CONNECTIONS = 170;
+const AT_ONCE = 34;
+const FRAMES = 100;
+
+describe('100,000 malformed frames', () => {
+  let redis: RedisServer;
+  let fleet: Fleet;
+  let node: NodeProcess;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    fleet = new Fleet({ REDIS_URL: redis.url, MAX_MESSAGE_BYTES: `${MAX_BYTES}` }, redis.client());
+    node = await fleet.serve();
+  });
+
+  afterAll(async () => {
+    await fleet?.stop();
+    await redis?.stop();
+  });
+
+  it(`are answered or closed as promised, and leave nothing behind (SEED=${SEED})`, async () => {
+    const random = new Random(SEED);
+    const [account] = await fleet.seed(1);
+    const { token } = account!;
+    const bystander = await connect(node.wsUrl);
+    await tokenAuth(bystander, token);
+
+    const memory: number[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (let done = 0; done < CONNECTIONS; done += AT_ONCE) {
+        await Promise.all(Array.from({ length: AT_ONCE }, () => abuse(random)));
+      }
+      expect(await bystander.request({ type: 'no such type' })).toEqual(UNKNOWN_TYPE);
+      memory.push(await residentBytes(node.pid));
+    }
+
+    // the first rounds are for warming up
+    expect(Math.min(...memory.slice(3)) / Math.max(...memory.slice(0, 3)), `${memory}`).toBeLessThan(1.25);
+    expect(await logout(bystander)).toEqual(LOGGED_OUT);
+    expect((await fleet.sessionsOf(token)).map(storyOf)).toEqual(['started logged_out']);
+    expect(node.logs.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+    expect(node.stderr).toBe('');
+  });
+
+  /** One connection: many messages that are wrong in themselves, and then what ends it. */
+  async function abuse(random: Random): Promise<void> {
+    const answered = Array.from({ length: FRAMES - 1 }, () => answeredMalformed(random));
+    const ending = endingMalformed(random);
+    const client = await connectRaw(node.wsUrl);
+    client.write(Buffer.concat(answered.map(({ bytes }) => bytes)));
+    for (const malformed of answered) await expectAnswer(client, malformed);
+    client.write(ending.bytes);
+    if (ending.leaves) client.destroy();
+    const { code } = await client.closed;
+    if (typeof ending.closes === 'number') expect(code, ending.name).toBe(ending.closes);
+    const more = client.frames.slice(answered.length).filter(({ opcode }) => opcode !== Opcode.close);
+    expect(more, ending.name).toEqual([]);
+  }
+
+  async function expectAnswer(client: RawClient, { name, answer, bytes }: Malformed): Promise<void> {
+    const frame = await client.next().catch((cause: unknown): Frame => {
+      throw new Error(`There is no answer to ${name} (${bytes.subarray(0, 80).toString('hex')})`, { cause });
+    });
+    const text = frame.payload.toString();
+    if (frame.opcode !== Opcode.text || !answer!.test(text)) {
+      expect({ name, opcode: frame.opcode, text }).toEqual({ name, opcode: Opcode.text, text: answer });
+    }
+  }
+});
+
+/** Memory of a process that is not swapped out, in bytes. */
+async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+}

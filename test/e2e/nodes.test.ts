@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect, type Message, type TestClient } from '../support/client.js';
+import type { Environment } from '../support/cliProcess.js';
+import { startCluster } from '../support/cluster.js';
+import { login, logout, tokenAuth, tokenOf } from '../support/conversation.js';
+import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
+import type { NodeProcess } from '../support/processes.js';
+import { startRedis } from '../support/redis.js';
+import { startSentinel } from '../support/sentinel.js';
+
+/** A Redis of some form, and how nodes are told of it. */
+interface Backend {
+  readonly env: Environment;
+  client(): Fleet['redis'];
+  stop(): Promise<void>;
+}
+
+const BACKENDS: readonly { name: string; start: () => Promise<Backend> }[] = [
+  {
+    name: 'a single Redis',
+    async start() {
+      const redis = await startRedis();
+      return { env: { REDIS_URL: redis.url }, client: () => redis.client(), stop: () => redis.stop() };
+    },
+  },
+  {
+    name: 'a Redis Cluster',
+    async start() {
+      const cluster = await startCluster(3);
+      return {
+        env: { REDIS_CLUSTER: cluster.addresses, PARTITIONS: '8' },
+        client: () => cluster.client(),
+        stop: () => cluster.stop(),
+      };
+    },
+  },
+  {
+    name: 'Redis with Sentinels',
+    async start() {
+      const deployment = await startSentinel();
+      return {
+        env: { REDIS_SENTINELS: deployment.sentinels, REDIS_MASTER: deployment.masterName },
+        client: () => deployment.client(),
+        stop: () => deployment.stop(),
+      };
+    },
+  },
+];
+
+const AUTH_REQUIRED = {
+  type: 'error',
+  payload: { message: 'Authentication required', code: 'AUTH_REQUIRED' },
+};
+const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
+
+describe.each(BACKENDS)('three nodes on $name', ({ start }) => {
+  let backend: Backend;
+  let fleet: Fleet;
+  let nodes: NodeProcess[];
+  let accounts: Account[];
+
+  beforeAll(async () => {
+    backend = await start();
+    fleet = new Fleet(backend.env, backend.client());
+    nodes = [await fleet.serve({ NODE_ID: 'a' })]; // the first one fixes the number of partitions
+    nodes.push(...(await Promise.all([fleet.serve({ NODE_ID: 'b' }), fleet.serve({ NODE_ID: 'c' })])));
+    accounts = await fleet.seed(20);
+  });
+
+  afterAll(async () => {
+    await fleet?.stop();
+    await backend?.stop();
+  });
+
+  const account = () => accounts.pop()!;
+  const on = (node: number) => connect(nodes[node]!.wsUrl);
+
+  /** Opens a connection to a node, authenticates it by token, and expects that this worked. */
+  async function authenticated(node: number, { username, token }: Account, resume?: boolean) {
+    const client = await on(node);
+    expect(await tokenAuth(client, token, resume)).toEqual(success(username, token));
+    return client;
+  }
+
+  it('takes a token on any node, also after the logout on the one that issued it', async () => {
+    const { username } = account();
+    const a = await on(0);
+    const token = tokenOf(await login(a, username, PASSWORD));
+    expect(await logout(a)).toEqual({ type: 'logged_out' });
+    for (const node of [1, 2, 0]) {
+      const client = await authenticated(node, { username, token });
+      expect(await logout(client)).toEqual({ type: 'logged_out' });
+    }
+    const sessions = await fleet.sessionsOf(token);
+    expect(sessions.map(storyOf)).toEqual(Array(4).fill('started logged_out'));
+    expect(sessions.map(([first]) => first!.node[0])).toEqual(['a', 'b', 'c', 'a']);
+  });
+
+  it('resumes a session on another node under its id', async () => {
+    const one = account();
+    const a = await authenticated(0, one);
+    await a.close();
+    await expect
+      .poll(async () => (await fleet.sessionsOf(one.token)).map(storyOf))
+      .toEqual(['started detached:closed']);
+    const b = await authenticated(1, one);
+    expect(await logout(b)).toEqual({ type: 'logged_out' });
+    expect((await fleet.sessionsOf(one.token)).map(storyOf)).toEqual([
+      'started detached:closed resumed logged_out',
+    ]);
+  });
+
+  it.each([
+    ['another node', 1],
+    ['the same node', 0],
+  ])('takes over an attached session on %s, and closes the old connection with 4001', async (_, node) => {
+    const one = account();
+    const old = await authenticated(0, one);
+    const fresh = await authenticated(node, one, true);
+    expect(await old.closed).toMatchObject({ code: 4001 });
+    expect(old.received).toHaveLength(1);
+    expect(await logout(fresh)).toEqual({ type: 'logged_out' });
+    expect((await fleet.sessionsOf(one.token)).map(storyOf)).toEqual([
+      'started detached:taken_over resumed logged_out',
+    ]);
+  });
+
+  it('counts two connections with one token as two sessions', async () => {
+    const one = account();
+    const clients = [await authenticated(0, one), await authenticated(1, one), await authenticated(1, one)];
+    expect(await logout(clients[1]!)).toEqual({ type: 'logged_out' });
+    expect((await fleet.sessionsOf(one.token)).map(storyOf)).toEqual([
+      'started',
+      'started logged_out',
+      'started',
+    ]);
+    expect(await logout(clients[0]!)).toEqual({ type: 'logged_out' });
+    expect(await logout(clients[2]!)).toEqual({ type: 'logged_out' });
+  });
+
+  it('lists sessions with their nodes', async () => {
+    const one = account();
+    const clients = [await authenticated(0, one), await authenticated(2, one)];
+    const ids = (await fleet.sessionsOf(one.token)).map(([first]) => first!.subject);
+    for (const args of [['sessions'], ['sessions', one.username]]) {
+      const { code, stdout } = await fleet.cli(...args);
+      expect(code).toBe(0);
+      const rows = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split('\t'));
+      const own = rows.filter(([, username]) => username === one.username);
+      expect(own.map(([id]) => id).sort()).toEqual([...ids].sort());
+      expect(own.map(([, , status]) => status)).toEqual(['attached', 'attached']);
+      expect(own.map(([, , , , node]) => node![0]).sort()).toEqual(['a', 'c']);
+    }
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it('lets an operator end the sessions of an account on every node', async () => {
+    const one = account();
+    const other = await authenticated(1, account());
+    const clients = await Promise.all([0, 1, 2].map((node) => authenticated(node, one)));
+    const { code } = await fleet.cli('logout', one.username, '--by', 'jane');
+    expect(code).toBe(0);
+    await Promise.all(clients.map(expectEnded));
+    for (const events of await fleet.sessionsOf(one.token)) {
+      expect(storyOf(events)).toBe('started logged_out');
+      expect(events[1]!.data).toEqual({ by: 'operator', actor: 'jane' });
+    }
+    // the token stays valid, and the connection can be used again
+    expect(await tokenAuth(clients[0]!, one.token)).toEqual(success(one.username, one.token));
+    expect(await logout(clients[0]!)).toEqual({ type: 'logged_out' });
+    expect(await logout(other)).toEqual({ type: 'logged_out' });
+  });
+
+  it('lets an operator end one session of several', async () => {
+    const one = account();
+    const [a, b] = [await authenticated(0, one), await authenticated(1, one)];
+    const ids = (await fleet.sessionsOf(one.token)).map(([first]) => first!.subject);
+    const { code, stdout } = await fleet.cli('logout', ids[1]!);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `session ${ids[1]} ended\n` });
+    await expectEnded(b);
+    expect(await logout(a)).toEqual({ type: 'logged_out' });
+    const again = await fleet.cli('logout', ids[1]!);
+    expect(again).toMatchObject({ code: 1, stdout: '' });
+    expect(again.stderr).toMatch(/^There is no account or live session .*\n$/);
+  });
+
+  it('lets an operator revoke the tokens of an account, which ends its sessions', async () => {
+    const one = account();
+    const clients = [await authenticated(0, one), await authenticated(1, one)];
+    const second = tokenOf(await login(await on(2), one.username, PASSWORD));
+    const detached = await authenticated(2, one);
+    await detached.close();
+    const { code, stdout } = await fleet.cli('logout', one.username, '--revoke-tokens');
+    expect(code).toBe(0);
+    expect(stdout).toContain('2 tokens revoked');
+    await Promise.all(clients.map(expectEnded));
+    for (const node of [0, 1, 2]) {
+      for (const token of [one.token, second]) {
+        expect(await tokenAuth(await on(node), token)).toEqual({
+          type: 'auth_error',
+          payload: { message: 'Invalid or expired token' },
+        });
+      }
+    }
+    const sessions = [...(await fleet.sessionsOf(one.token)), ...(await fleet.sessionsOf(second))];
+    expect(sessions).toHaveLength(4);
+    for (const events of sessions) expect(events.at(-1)!.data).toMatchObject({ by: 'operator' });
+  });
+
+  it('refuses a node with another number of partitions', async () => {
+    const partitions = backend.env.PARTITIONS ?? '1';
+    const wrong = new Fleet({ ...fleet.env, PARTITIONS: '4' }, fleet.redis);
+    const { code, stderr } = await wrong.cli('serve');
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `PARTITIONS is 4, but the data under KEY_PREFIX ${fleet.env.KEY_PREFIX} have ${partitions} partitions; set PARTITIONS=${partitions}.\n`,
+    );
+  });
+
+  it('has a log in which everything happened once', async () => {
+    await fleet.expectConsistent();
+  });
+});
+
+async function expectEnded(client: TestClient): Promise<void> {
+  expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
+  expect(await logout(client)).toEqual(AUTH_REQUIRED);
+}
+
+function success(username: string, token: string): Message {
+  return { type: 'auth_success', payload: { username, token } };
+}

@@ -1,0 +1,44 @@
+import { expect } from 'vitest';
+import type { Message, TestClient } from './client.js';
+
+/** How long `expect.poll` is to try. */
+export const SOON = { timeout: 10_000 };
+
+/** Answers of the server, to the letter of the protocol. */
+export const LOGGED_OUT: Message = { type: 'logged_out' };
+export const AUTH_REQUIRED = errorOf('AUTH_REQUIRED', 'Authentication required');
+export const UNKNOWN_TYPE = errorOf('UNKNOWN_TYPE', 'Unknown message type');
+export const RATE_LIMITED = errorOf('RATE_LIMITED', 'Too many messages, slow down');
+export const INVALID_MESSAGE = errorOf(
+  'INVALID_MESSAGE',
+  'Message must be a JSON object with a string "type"',
+);
+
+/** `error` with a code. */
+export function errorOf(code: string, message: string): Message {
+  return { type: 'error', payload: { message, code } };
+}
+
+/** `error` with code REGISTRATION_ERROR. */
+export function registrationError(message: string): Message {
+  return errorOf('REGISTRATION_ERROR', message);
+}
+
+/** `auth_error`. */
+export function authError(message: string): Message {
+  return { type: 'auth_error', payload: { message } };
+}
+
+/** `auth_success`. */
+export function authSuccess(username: string, token: string): Message {
+  return { type: 'auth_success', payload: { username, token } };
+}
+
+/** Expects that every frame so far was one compact JSON text with `type` first, and `payload` second if at all. */
+export function expectWellFormed({ rawFrames }: TestClient): void {
+  for (const text of rawFrames) {
+    const message = JSON.parse(text) as object;
+    expect(JSON.stringify(message)).toBe(text);
+    expect(['type', 'type,payload']).toContain(Object.keys(message).join());
+  }
+}

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import type { LoggedOut } from '../../../src/contract/server.generated.js';
+import { compileServerValidators } from '../../../src/contract/validators.js';
+import {
+  ANSWERS,
+  authSuccess,
+  loggedOutBy,
+  registerSuccess,
+  registrationError,
+} from '../../../src/protocol/answers.js';
+import { REGISTRATION_TEXTS } from '../../../src/protocol/errors.js';
+
+type Reason = NonNullable<LoggedOut['payload']>['reason'];
+
+const REASONS = { operator: true, account: true } satisfies Record<Reason, true>;
+const TOKEN = '550e8400-e29b-41d4-a716-446655440000';
+const NAMES = ['jane.doe', '😀😀😀', 'with "quotes" and \\', '</script>', 'a\u2028b'];
+
+const FRAMES: [name: string, frame: string][] = [
+  ...Object.entries(ANSWERS),
+  ...Object.entries(REGISTRATION_TEXTS).map(([problem, text]): [string, string] => [
+    `a registration refused for ${problem}`,
+    registrationError(text),
+  ]),
+  ...Object.keys(REASONS).map((reason): [string, string] => [
+    `a logout by the ${reason}`,
+    loggedOutBy(reason as Reason),
+  ]),
+  ...NAMES.flatMap((name): [string, string][] => [
+    [`a login of ${name}`, authSuccess(name, TOKEN.toUpperCase())],
+    [`a registration of ${name}`, registerSuccess(name, TOKEN)],
+  ]),
+];
+
+const VALIDATORS = compileServerValidators();
+
+describe('answers', () => {
+  it.each(FRAMES)('%s: is compact JSON, type first, and valid against its schema', (_, frame) => {
+    const message = JSON.parse(frame) as { type: string };
+    expect(JSON.stringify(message)).toBe(frame);
+    expect(['type', 'type,payload']).toContain(Object.keys(message).join());
+    const validate = VALIDATORS.get(message.type)!;
+    validate(message);
+    expect(validate.errors).toBeNull();
+  });
+
+  it('are of every type that has a schema', () => {
+    const types = new Set(FRAMES.map(([, frame]) => (JSON.parse(frame) as { type: string }).type));
+    expect([...types].sort()).toEqual([...VALIDATORS.keys()].sort());
+  });
+
+  it('have their members in the order of the manual', () => {
+    expect(ANSWERS.loggedOut).toBe('{"type":"logged_out"}');
+    expect(ANSWERS.authRequired).toBe(
+      '{"type":"error","payload":{"message":"Authentication required","code":"AUTH_REQUIRED"}}',
+    );
+    expect(authSuccess('jane.doe', TOKEN)).toBe(
+      `{"type":"auth_success","payload":{"username":"jane.doe","token":"${TOKEN}"}}`,
+    );
+    expect(registerSuccess('john.smith', TOKEN)).toBe(
+      `{"type":"register_success","payload":{"success":true,"message":"Registration successful","autoLogin":true,"username":"john.smith","token":"${TOKEN}"}}`,
+    );
+  });
+});
