@@ -109,18 +109,21 @@ program
   .option('--prefix <text>', 'what the usernames begin with', 'player')
   .option('--password <text>', 'the password', 'openchamp')
   .action((options: { users: number; out: string; prefix: string; password: string }) =>
-    withDeployment(async (deployment, config) => {
-      const { seed } = await import('./commands/seed.js');
-      const created = await seed(deployment, {
-        ...options,
-        tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
-        tokensPerAccount: config.TOKENS_PER_ACCOUNT,
-      });
-      print(
-        `${created} accounts made, ${options.users - created} were there; tokens of all ${options.users} in ${options.out}`,
-      );
-      return 0;
-    }),
+    withDeployment(
+      async (deployment, config) => {
+        const { seed } = await import('./commands/seed.js');
+        const created = await seed(deployment, {
+          ...options,
+          tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
+          tokensPerAccount: config.TOKENS_PER_ACCOUNT,
+        });
+        print(
+          `${created} accounts made, ${options.users - created} were there; tokens of all ${options.users} in ${options.out}`,
+        );
+        return 0;
+      },
+      { decidesPartitions: true },
+    ),
   );
 
 await program.parseAsync().catch(fail);
@@ -131,9 +134,13 @@ async function runNode(role: 'start' | 'serve' | 'work'): Promise<void> {
   process.exit(await run(role, config));
 }
 
-/** Runs a tool on a deployment; it answers with the exit code. */
+/**
+ * Runs a tool on a deployment; it answers with the exit code.
+ * @param decidesPartitions for a tool that may be the first to write
+ */
 async function withDeployment(
   tool: (deployment: Deployment, config: Config, logger: pino.Logger) => Promise<number>,
+  { decidesPartitions = false } = {},
 ): Promise<void> {
   const config = readConfig();
   const logger = pino({ level: 'error' }, pino.destination(2));
@@ -142,7 +149,7 @@ async function withDeployment(
     target: config.redis ?? defaultRedis(config),
     logger,
     patienceMs: PATIENCE_MS,
-    isNode: false,
+    decidesPartitions,
   });
   try {
     process.exitCode = await tool(deployment, config, logger);

@@ -15,8 +15,8 @@ export interface DeploymentOptions {
   readonly logger: Logger;
   /** How long to wait for Redis, in ms. */
   readonly patienceMs: number;
-  /** Whether this process is a node, whose PARTITIONS must be right; a tool takes them from Redis. */
-  readonly isNode: boolean;
+  /** Whether PARTITIONS must be right, and is fixed if it isn't yet; a tool that only looks takes it from Redis. */
+  readonly decidesPartitions: boolean;
   readonly onCommit?: CommitObserver;
   readonly onSessionChange?: SessionObserver;
 }
@@ -75,7 +75,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
     await Promise.all([redis.ready(options.patienceMs), commits.ready(options.patienceMs)]);
     const meta = new Keys(config.KEY_PREFIX, 1);
     await checkServer(redis, logger);
-    const partitions = options.isNode
+    const partitions = options.decidesPartitions
       ? await agreeOnPartitions(redis, meta, config.PARTITIONS)
       : Number((await redis.raw.get(meta.partitionCount())) ?? config.PARTITIONS);
 
@@ -109,7 +109,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
   }
 }
 
-/** The first node of a deployment decides how many partitions it has. */
+/** The first that writes to a deployment decides how many partitions it has. */
 async function agreeOnPartitions(redis: RedisClient, keys: Keys, wanted: number): Promise<number> {
   const key = keys.partitionCount();
   await redis.raw.set(key, wanted, 'NX');

@@ -86,7 +86,7 @@ async function startNode(
       : (config.redis ?? defaultRedis(config)),
     logger,
     patienceMs: PATIENCE_MS,
-    isNode: true,
+    decidesPartitions: true,
     onCommit: metrics.commits,
     onSessionChange: (session, events) => {
       for (const { type } of events) {

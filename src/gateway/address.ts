@@ -39,7 +39,7 @@ export class ClientAddresses {
     if (this.trustsAny && forwardedFor !== '') {
       const hops = forwardedFor.split(',');
       while (hops.length > 0 && this.isTrusted(address)) {
-        const hop = unmapped(hops.pop()!.trim());
+        const hop = unmapped(withoutPort(hops.pop()!.trim()));
         if (isIP(hop) === 0) break;
         address = hop;
       }
@@ -50,6 +50,11 @@ export class ClientAddresses {
   private isTrusted(address: string): boolean {
     return this.trusted.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
   }
+}
+
+/** Some proxies add the port: `1.2.3.4:5678`, `[2001:db8::1]:5678`. */
+function withoutPort(hop: string): string {
+  return /^(\d+(?:\.\d+){3}):\d+$/.exec(hop)?.[1] ?? /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? hop;
 }
 
 /** An IPv4 address that is written as IPv6 (`::ffff:1.2.3.4`, in whatever form), as IPv4. */

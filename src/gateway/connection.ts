@@ -21,7 +21,7 @@ export interface ConnectionRules {
   /** Handles a message; a promise means that the next one has to wait. Never rejects. */
   dispatch(client: Client, message: MessageEnvelope): void | Promise<void>;
   /** The connection is closed and its last message handled; it may still have a session. */
-  finished(client: Client): void;
+  finished(connection: Connection): void;
   /** A message has come; for the metrics. */
   count(type: string): void;
 }

@@ -9,7 +9,7 @@ import type { HttpRegister } from '../handlers/httpRegister.js';
 import { CLOSE } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
-import { answer, type FixedAnswer, httpRoutes, text, UPGRADE_REQUIRED } from './http.js';
+import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, text, UPGRADE_REQUIRED } from './http.js';
 
 export interface GatewayOptions {
   readonly host: string;
@@ -43,7 +43,10 @@ const OVERSIZE = 16;
 
 /** The WebSocket server, on uWebSockets.js. */
 export class Gateway {
-  private readonly open = new Map<number, Connection>();
+  /** By number: those that are open, and those that are closed but still have messages to be handled. */
+  private readonly unfinished = new Map<number, Connection>();
+  private openCount = 0;
+  private readonly rules: ConnectionRules;
   private readonly perAddress = new Map<string, number>();
   private readonly addresses: ClientAddresses;
   private readonly app: TemplatedApp;
@@ -54,6 +57,13 @@ export class Gateway {
 
   private constructor(private readonly options: GatewayOptions) {
     this.addresses = new ClientAddresses(options.trustedProxies);
+    this.rules = {
+      ...options.rules,
+      finished: (connection) => {
+        this.unfinished.delete(connection.number);
+        options.rules.finished(connection);
+      },
+    };
     this.app = this.routes();
     if (options.authSeconds > 0) {
       this.authTimer = setInterval(() => this.closeUnauthenticated(), Math.min(5, options.authSeconds) * 200);
@@ -83,17 +93,17 @@ export class Gateway {
 
   /** Open connections. */
   get size(): number {
-    return this.open.size;
+    return this.openCount;
   }
 
-  /** The connections that are open now. */
+  /** The connections that are open now, or closed and still busy with what they were asked. */
   connections(): Connection[] {
-    return [...this.open.values()];
+    return [...this.unfinished.values()];
   }
 
   /** Whether a connection, by number, is open. */
   isOpen(connection: number): boolean {
-    return this.open.has(connection);
+    return this.unfinished.get(connection)?.isOpen ?? false;
   }
 
   /** Accepts no more connections. Those that are open stay. */
@@ -137,30 +147,38 @@ export class Gateway {
       message: (ws, bytes, isBinary) => ws.getUserData().connection?.receive(bytes, isBinary),
       close: (ws, code) => this.forget(ws.getUserData(), code),
     });
-    return httpRoutes(app, { register, addresses: this.addresses, maxBodyBytes: rules.maxMessageBytes });
+    return httpRoutes(app, {
+      register,
+      addresses: this.addresses,
+      isForeign: (request) => this.isForeign(request),
+      maxBodyBytes: rules.maxMessageBytes,
+    });
   }
 
   /** Why a request that looks like a WebSocket handshake is not upgraded; null if it is. */
   private refusalOf(request: HttpRequest): FixedAnswer | null {
-    const { allowedOrigins } = this.options;
-    const origin = request.getHeader('origin').toLowerCase();
     if (!this.isAccepting) return text('503 Service Unavailable', 'Service unavailable');
-    if (allowedOrigins && origin !== '' && !allowedOrigins.has(origin)) {
-      return text('403 Forbidden', 'Forbidden');
-    }
+    if (this.isForeign(request)) return FORBIDDEN;
     const isHandshake =
       request.getHeader('upgrade').toLowerCase() === 'websocket' &&
       request.getHeader('sec-websocket-version') === '13';
     return isHandshake ? null : UPGRADE_REQUIRED;
   }
 
+  /** Browsers say from which origin's page a request comes; game clients don't. */
+  private isForeign(request: HttpRequest): boolean {
+    const { allowedOrigins } = this.options;
+    const origin = request.getHeader('origin').toLowerCase();
+    return allowedOrigins !== null && origin !== '' && !allowedOrigins.has(origin);
+  }
+
   private accept(ws: WebSocket<UserData>): void {
-    const { maxConnections, connectionsPerAddress, rules, logger } = this.options;
+    const { maxConnections, connectionsPerAddress, logger } = this.options;
     const userData = ws.getUserData();
     const { address } = userData;
     const fromAddress = (this.perAddress.get(address) ?? 0) + 1;
     const refusal =
-      maxConnections > 0 && this.open.size >= maxConnections
+      maxConnections > 0 && this.openCount >= maxConnections
         ? CLOSE.overloaded
         : connectionsPerAddress > 0 && fromAddress > connectionsPerAddress
           ? CLOSE.connections
@@ -181,17 +199,18 @@ export class Gateway {
           ws.end(code, reason);
         },
       },
-      rules,
+      this.rules,
     );
     userData.connection = connection;
-    this.open.set(connection.number, connection);
+    this.unfinished.set(connection.number, connection);
+    this.openCount += 1;
     this.perAddress.set(address, fromAddress);
     logger.debug({ connection: connection.number, address }, 'connection opened');
   }
 
   private forget({ connection, address }: UserData, code: number): void {
     if (!connection) return;
-    this.open.delete(connection.number);
+    this.openCount -= 1;
     const left = this.perAddress.get(address)! - 1;
     if (left > 0) this.perAddress.set(address, left);
     else this.perAddress.delete(address);
@@ -201,7 +220,7 @@ export class Gateway {
 
   private closeUnauthenticated(): void {
     const deadline = performance.now() - this.options.authSeconds * 1000;
-    for (const connection of this.open.values()) {
+    for (const connection of this.unfinished.values()) {
       if (connection.isUnauthenticated && connection.unauthenticatedSince < deadline) {
         connection.close(CLOSE.unauthenticated);
       }

@@ -5,6 +5,8 @@ import type { ClientAddresses } from './address.js';
 export interface HttpOptions {
   readonly register: HttpRegister;
   readonly addresses: ClientAddresses;
+  /** Whether a request comes from a web page of an origin that isn't allowed. */
+  readonly isForeign: (request: HttpRequest) => boolean;
   /** A longer body is a bad one. */
   readonly maxBodyBytes: number;
 }
@@ -20,6 +22,8 @@ export const UPGRADE_REQUIRED: FixedAnswer = {
 };
 
 const HEALTHY = text('200 OK', 'OK');
+export const FORBIDDEN = text('403 Forbidden', 'Forbidden');
+
 const NOT_FOUND = text('404 Not Found', 'Not found');
 const BAD_BODY = text('400 Bad Request', 'Invalid request body');
 const NOT_ALLOWED: FixedAnswer = {
@@ -63,7 +67,11 @@ const PATIENCE = 1024;
  * read and forgotten, because a client that is cut off while it sends does not see its answer.
  */
 function register(response: HttpResponse, request: HttpRequest, options: HttpOptions): void {
-  const { maxBodyBytes, addresses } = options;
+  const { maxBodyBytes, addresses, isForeign } = options;
+  if (isForeign(request)) {
+    answer(response, FORBIDDEN);
+    return;
+  }
   const address = addresses.ofRequest(response, request);
   const chunks: Buffer[] = [];
   let length = 0;

@@ -1,8 +1,6 @@
 import type { CommitResult, Operation } from '../log/operation.js';
 import { Unavailable } from '../redis/unavailable.js';
 
-export { Unavailable };
-
 /** A part of an operation: what one subject's change adds to it. */
 export type Change = Omit<Operation, 'partition'>;
 

@@ -188,5 +188,3 @@ function liveSessions(
 function endedFromOutside(command: SessionCommand): string | undefined {
   return command.type === 'logOut' && command.by !== 'client' ? command.by : undefined;
 }
-
-export { reading };

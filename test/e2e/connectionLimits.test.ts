@@ -105,6 +105,19 @@ describe('limits of connections', () => {
     }
   });
 
+  it('takes no registration from a page of another origin', async () => {
+    const { httpUrl } = await fleet.serve({ ALLOWED_ORIGINS: 'https://play.example.com' });
+    const register = (headers: Record<string, string>) =>
+      fetch(`${httpUrl}/register`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ username: 'ja', password: 'secret1' }),
+      }).then(({ status }) => status);
+    expect(await register({ origin: 'https://evil.example' })).toBe(403);
+    expect(await register({ origin: 'https://play.example.com' })).toBe(400);
+    expect(await register({})).toBe(400);
+  });
+
   it('lets any page connect without ALLOWED_ORIGINS', async () => {
     const open = await limited({});
     await expectServed(await open({ headers: { origin: 'https://anywhere.example' } }));

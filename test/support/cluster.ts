@@ -76,6 +76,8 @@ async function join(
   for (const [i, client] of clients.entries()) {
     await client.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
     if (i < masters) await client.call('CLUSTER', 'ADDSLOTSRANGE', firstSlot(i), firstSlot(i + 1) - 1);
+  }
+  for (const [i, client] of clients.entries()) {
     for (const other of nodes.slice(i + 1)) {
       await client.call('CLUSTER', 'MEET', '127.0.0.1', other.port, busPorts.get(other)!);
     }

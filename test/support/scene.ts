@@ -35,7 +35,7 @@ export class Scene {
       target: config.redis!,
       logger: pino({ level: 'silent' }),
       patienceMs: 5000,
-      isNode: true,
+      decidesPartitions: true,
     });
     return new Scene(deployment, config.KEY_PREFIX);
   }

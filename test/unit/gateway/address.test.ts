@@ -34,6 +34,9 @@ describe('the address a client is counted under', () => {
     ['10.1.2.3', 'garbage', '10.1.2.3'],
     ['10.1.2.3', 'garbage, 10.5.5.5', '10.5.5.5'],
     ['10.1.2.3', '2a00:1:2:3:4:5:6:7', '2a00:1:2:3::/64'],
+    ['10.1.2.3', '198.51.100.1:43210', '198.51.100.1'],
+    ['10.1.2.3', '[2a00:1:2:3:4:5:6:7]:43210', '2a00:1:2:3::/64'],
+    ['10.1.2.3', '[2a00:1:2:3:4:5:6:7]', '2a00:1:2:3::/64'],
   ])('behind proxies, from %s with "%s" is %s', (peer, header, expected) => {
     expect(behindProxies.of(peer, header)).toBe(expected);
   });
