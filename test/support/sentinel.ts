@@ -29,9 +29,13 @@ export async function startSentinel(): Promise<SentinelDeployment> {
   const servers: RedisServer[] = [];
   const stopAll = () => Promise.all(servers.map((server) => server.stop()));
   try {
-    const master = await startRedis();
+    // a master without its data that comes back before all Sentinels know better would be believed
+    const master = await startRedis({ appendonly: true });
     servers.push(master);
-    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] });
+    const replica = await startRedis({
+      appendonly: true,
+      args: ['--replicaof', '127.0.0.1', String(master.port)],
+    });
     servers.push(replica);
     await eventually(
       async () => (await query(replica, ['INFO', 'replication'])).includes('master_link_status:up'),
