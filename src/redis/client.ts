@@ -28,11 +28,14 @@ export interface ConnectOptions {
   readonly pipelining?: boolean;
   /** Subscribe by shard on a Cluster. */
   readonly subscriber?: boolean;
+  /** Commands wait while Redis is away, however long, instead of failing; for those who never have many under way. */
+  readonly patient?: boolean;
 }
 
 /**
- * A connection to Redis, whatever its form. Commands fail at once while Redis is away (there is no offline queue), and
- * those in flight fail when the connection breaks: whoever needs a definite outcome tries again himself.
+ * A connection to Redis, whatever its form. Unless it is a patient one, commands fail at once while Redis is away (there
+ * is no offline queue), and those in flight fail when the connection breaks: whoever needs a definite outcome tries again
+ * himself.
  */
 export class RedisClient {
   private readonly scripts = new Set<string>();
@@ -157,8 +160,8 @@ function reconnectDelay(attempt: number): number {
 function commonOptions(target: RedisTarget, options: ConnectOptions) {
   return {
     connectionName: options.name,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
+    enableOfflineQueue: options.patient ?? false,
+    maxRetriesPerRequest: options.patient ? null : 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
     enableAutoPipelining: options.pipelining ?? false,
@@ -191,8 +194,8 @@ function connectCluster(target: Extract<RedisTarget, { kind: 'cluster' }>, optio
   const { enableAutoPipelining, enableOfflineQueue, ...redisOptions } = commonOptions(target, options);
   return new Cluster([...target.nodes], {
     redisOptions,
-    enableOfflineQueue: false,
-    enableAutoPipelining: options.pipelining ?? false,
+    enableOfflineQueue,
+    enableAutoPipelining,
     shardedSubscribers: options.subscriber ?? false,
     clusterRetryStrategy: reconnectDelay,
     retryDelayOnMoved: 20,
