@@ -6,6 +6,7 @@ import { RedisClock } from './redis/clock.js';
 import { Keys } from './redis/keys.js';
 import { Accounts } from './store/accounts.js';
 import { Claims } from './store/claims.js';
+import { Names } from './store/names.js';
 import { type SessionObserver, Sessions } from './store/sessions.js';
 import { Tokens } from './store/tokens.js';
 
@@ -33,6 +34,7 @@ export interface Deployment {
   readonly accounts: Accounts;
   readonly tokens: Tokens;
   readonly claims: Claims;
+  readonly names: Names;
   /** Opens one more connection. */
   connect(
     name: string,
@@ -90,16 +92,19 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       waitReplicas: config.WAIT_REPLICAS,
       ...(options.onCommit && { observer: options.onCommit }),
     });
+    const claims = new Claims(redis, keys, committer);
+    const names = new Names(redis, keys, committer, claims, logger);
     return {
       keys,
       target,
       redis,
       clock,
       committer,
-      sessions: new Sessions(redis, keys, committer, options.onSessionChange),
+      sessions: new Sessions(redis, keys, committer, names, options.onSessionChange),
       accounts: new Accounts(redis, keys),
       tokens: new Tokens(redis, keys),
-      claims: new Claims(redis, keys, committer),
+      claims,
+      names,
       connect,
       close,
     };

@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import { Attempts } from './account/attempts.js';
 import { Passwords } from './account/passwords.js';
-import { Bus } from './bus/bus.js';
+import { Bus, SILENCE_MS } from './bus/bus.js';
 import { Leases } from './cluster/lease.js';
+import { Population } from './cluster/population.js';
 import { Presence } from './cluster/presence.js';
 import { Reconciler } from './cluster/reconcile.js';
 import type { Config } from './config/config.js';
@@ -12,21 +13,42 @@ import { drain } from './gateway/drain.js';
 import { Gateway } from './gateway/gateway.js';
 import type { Client } from './handlers/client.js';
 import type { Context } from './handlers/context.js';
+import { countHandler } from './handlers/count.js';
 import { dispatcher } from './handlers/dispatch.js';
+import { globalChatHandler } from './handlers/globalChat.js';
 import { abandon, detach } from './handlers/hold.js';
 import { httpRegister } from './handlers/httpRegister.js';
 import { loginHandler } from './handlers/login.js';
 import { logoutHandler } from './handlers/logout.js';
+import { logoutAllHandler } from './handlers/logoutAll.js';
+import { privateChatHandler } from './handlers/privateChat.js';
 import { registerHandler } from './handlers/register.js';
+import { setUsernameHandler } from './handlers/setUsername.js';
 import { tokenAuthHandler } from './handlers/tokenAuth.js';
 import { CLOSE } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
+import { Limiter } from './redis/limiter.js';
 import { within } from './within.js';
 
 /** How long a node that goes may take to record what is still to be recorded, after its clients have been sent away. */
 const FLUSH_MS = 5000;
 
 const CLOSING_MS = 100;
+
+/** Over how long the rate of chat is an average. */
+const CHAT_SECONDS = 10;
+
+const HANDLERS = [
+  registerHandler,
+  loginHandler,
+  tokenAuthHandler,
+  logoutHandler,
+  logoutAllHandler,
+  setUsernameHandler,
+  countHandler,
+  globalChatHandler,
+  privateChatHandler,
+];
 
 /** A gateway node: clients connect to it. */
 export interface Server {
@@ -44,7 +66,7 @@ export interface Server {
 
 /** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
 export async function startServer(config: Config, deployment: Deployment, logger: Logger): Promise<Server> {
-  const { keys, redis, clock, committer, sessions, accounts, tokens, claims } = deployment;
+  const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names } = deployment;
   const node = config.nodeId;
 
   // who is here, who else is there
@@ -58,13 +80,20 @@ export async function startServer(config: Config, deployment: Deployment, logger
     logger,
     onLost: () => reconciler.request(),
   });
+  const population = new Population(node, SILENCE_MS);
   const bus = new Bus({
     keys,
     node,
-    publisher: redis,
+    redis,
+    population,
+    connections: () => gateway?.size ?? 0,
     connectSubscriber: () => deployment.connect('bus', { subscriber: true, silenceTimeoutMs: 0 }),
     logger,
     onLoss: (sessionId, loss, connection) => presence.lose(sessionId, loss, connection),
+    onGlobalChat: (frame) => gateway?.publish(frame),
+    onPrivateChat: (sessionIds, frame) => {
+      for (const id of sessionIds) presence.holderOf(id)?.send(frame);
+    },
     onDoubt: () => reconciler.request(),
   });
   const reconciler = new Reconciler({
@@ -87,6 +116,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
       tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
       tokensPerAccount: config.TOKENS_PER_ACCOUNT,
       uniqueEmails: config.OC_EMAIL_VALIDATION,
+      chatCharacters: config.CHAT_CHARACTERS,
     },
     validators,
     log: committer,
@@ -94,6 +124,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     accounts,
     tokens,
     claims,
+    names,
     passwords: await Passwords.create({ concurrency: config.HASH_CONCURRENCY, queue: config.HASH_QUEUE }),
     attempts: new Attempts(redis, keys, {
       perAccount: config.LOGIN_ATTEMPTS,
@@ -102,13 +133,13 @@ export async function startServer(config: Config, deployment: Deployment, logger
     }),
     presence,
     leases,
-    notices: bus.notices,
+    publisher: bus.publisher,
+    chatLimit: new Limiter(redis, keys, 'chat', config.CHAT_RATE * CHAT_SECONDS, CHAT_SECONDS),
     clock,
+    players: () => population.count(gateway?.size ?? 0),
     logger,
   };
-  const handlers = [registerHandler, loginHandler, tokenAuthHandler, logoutHandler].map((make) =>
-    make(context),
-  );
+  const handlers = HANDLERS.map((make) => make(context));
   const messages = new Map<string, number>(['other', ...validators.keys()].map((type) => [type, 0]));
 
   // where messages come in

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { Notices } from './bus/bus.js';
+import { Publisher } from './bus/publisher.js';
 import { Reaper } from './cluster/reaper.js';
 import type { Config } from './config/config.js';
 import type { Deployment } from './deployment.js';
@@ -19,8 +19,8 @@ export interface Worker {
 
 /** Starts the reaper and the jobs. @throws Error with one clear sentence */
 export async function startWorker(config: Config, deployment: Deployment, logger: Logger): Promise<Worker> {
-  const { keys, redis, target, committer, sessions, claims } = deployment;
-  const notices = new Notices(redis, keys, logger);
+  const { keys, redis, target, committer, sessions, claims, names } = deployment;
+  const publisher = new Publisher(redis, keys, logger);
   const reaper = new Reaper({
     redis,
     keys,
@@ -28,10 +28,11 @@ export async function startWorker(config: Config, deployment: Deployment, logger
     log: committer,
     sessions,
     claims,
+    names,
     leaseMs: config.LEASE_SECONDS * 1000,
     resumeMs: config.RESUME_SECONDS * 1000,
     logger,
-    tell: (node) => notices.reaped(node),
+    tell: (node) => publisher.reaped(node),
   });
   const jobs = await startJobs({ target, keys, logger, retentionHours: config.RETENTION_HOURS });
   reaper.start();

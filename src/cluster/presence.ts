@@ -1,14 +1,16 @@
 import type { LogoutBy } from '../contract/events.generated.js';
 import type { LiveState } from '../session/state.js';
-import type { Versioned } from '../store/change.js';
+import type { Stored } from '../store/sessionRecord.js';
 
 /** A session as the connection that it is attached to holds it. */
 export interface HeldSession {
   readonly id: string;
   readonly accountId: string;
   readonly username: string;
+  /** What others see: the name that was chosen, or the username. */
+  readonly displayName: string;
   /** As last known; commits start from it. */
-  readonly known: Versioned<LiveState>;
+  readonly known: Stored<LiveState>;
   /** When it was attached here, by `performance.now()`. */
   readonly heldSince: number;
 }
@@ -98,8 +100,11 @@ export class Presence<H extends Holder = Holder> {
   }
 
   /** Keeps what is known of a session in step with a commit. */
-  update(sessionId: string, known: Versioned<LiveState>): void {
+  update(sessionId: string, known: Stored<LiveState>): void {
     const holder = this.holders.get(sessionId);
-    if (holder?.session) holder.session = { ...holder.session, known };
+    const session = holder?.session;
+    if (session) {
+      holder.session = { ...session, known, displayName: known.displayName ?? session.username };
+    }
   }
 }

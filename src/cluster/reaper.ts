@@ -6,6 +6,7 @@ import { scanSet } from '../redis/scan.js';
 import { reading, Unavailable } from '../redis/unavailable.js';
 import type { Log } from '../store/change.js';
 import type { Claims } from '../store/claims.js';
+import type { Names } from '../store/names.js';
 import type { Sessions } from '../store/sessions.js';
 import { Uptime } from './lease.js';
 
@@ -17,6 +18,7 @@ export interface ReaperOptions {
   readonly log: Log;
   readonly sessions: Sessions;
   readonly claims: Claims;
+  readonly names: Names;
   readonly leaseMs: number;
   /** How long a detached session waits to be resumed, in ms; 0: for ever. */
   readonly resumeMs: number;
@@ -30,10 +32,11 @@ const LOCK_MS = 10_000;
 const EXPIRE_BATCH = 512;
 const AT_ONCE = 128;
 const RESERVATION_MS = 60_000;
+const FREED_MS = 5000;
 
 /**
  * Sees to sessions that nobody sees to: those of lost nodes become detached, detached ones that nobody resumes expire,
- * and reserved claims are settled. One worker at a time does it, by a lock in Redis; should two do it for a moment, the
+ * and claims that a crash left behind are settled. One worker at a time does it, by a lock in Redis; should two do it for a moment, the
  * commits of one are refused. All times are Redis' own.
  */
 export class Reaper {
@@ -81,6 +84,7 @@ export class Reaper {
         const now = await reading(this.options.redis.time(this.options.keys.log(partition)));
         await this.expire(partition, now);
         await this.options.claims.sweep(partition, now - RESERVATION_MS);
+        await this.options.names.sweep(partition, now - FREED_MS);
       }
     } catch (error) {
       this.uptime.interrupted();

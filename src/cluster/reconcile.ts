@@ -122,15 +122,12 @@ export class Reconciler {
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */
   private async letGo(id: string): Promise<void> {
     const { sessions, node, isOpen } = this.options;
-    const { state, version } = await sessions.load(id);
+    const known = await sessions.load(id);
+    const { state } = known;
     if (state.status !== 'attached' || state.attachment.node !== node) return;
     if (isOpen(state.attachment.connection)) return;
     const { attachment } = state;
-    await sessions.execute(
-      id,
-      { type: 'detach', attachment, reason: 'closed' },
-      { known: { state, version } },
-    );
+    await sessions.execute(id, { type: 'detach', attachment, reason: 'closed' }, { known });
   }
 }
 

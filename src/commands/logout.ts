@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { Notices } from '../bus/bus.js';
+import { Publisher } from '../bus/publisher.js';
+import { endFromOutside } from '../cluster/ending.js';
 import type { Deployment } from '../deployment.js';
 import { noChange } from '../store/change.js';
 import { accountOfSession, isSessionId } from '../store/ids.js';
@@ -30,21 +31,17 @@ export async function logOut(
     ids = [...(await deployment.sessions.loadAll(accountId)).keys()];
     print(`${count} ${count === 1 ? 'token' : 'tokens'} revoked`);
   }
-  const ended = await Promise.all(ids.map((id) => end(deployment, id, actor, logger)));
+  const { sessions, redis, keys } = deployment;
+  const publisher = new Publisher(redis, keys, logger);
+  const ended = await Promise.all(
+    ids.map((id) =>
+      endFromOutside(publisher, id, { type: 'logOut', by: 'operator', actor }, (session, command) =>
+        sessions.execute(session, command),
+      ),
+    ),
+  );
   for (const [i, id] of ids.entries()) if (ended[i]) print(`session ${id} ended`);
   if (!ended.includes(true)) print('no session to end');
-}
-
-/** @returns whether it was this that ended the session */
-async function end(deployment: Deployment, id: string, actor: string, logger: Logger): Promise<boolean> {
-  const { sessions, redis, keys } = deployment;
-  const outcome = await sessions.execute(id, { type: 'logOut', by: 'operator', actor });
-  if (!outcome.done) return false;
-  const { state } = outcome.before;
-  if (state.status === 'attached') {
-    await new Notices(redis, keys, logger).ended(state.attachment.node, id, 'operator');
-  }
-  return true;
 }
 
 async function revoke(

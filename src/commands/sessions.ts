@@ -1,8 +1,8 @@
 import type { Deployment } from '../deployment.js';
 import { scanSet } from '../redis/scan.js';
 import type { LiveState } from '../session/state.js';
-import type { Versioned } from '../store/change.js';
 import { accountOfSession } from '../store/ids.js';
+import type { Stored } from '../store/sessionRecord.js';
 
 /** Detached sessions read at once. */
 const PAGE = 1000;
@@ -55,7 +55,7 @@ async function* allSessionIds({ redis, keys }: Deployment): AsyncGenerator<strin
 
 async function printSessions(
   deployment: Deployment,
-  sessions: ReadonlyMap<string, Versioned<LiveState>>,
+  sessions: ReadonlyMap<string, Stored<LiveState>>,
   print: Line,
 ): Promise<void> {
   const names = await Promise.all([...sessions].map(([, { state }]) => deployment.tokens.usernameOf(state)));

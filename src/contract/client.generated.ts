@@ -1,6 +1,28 @@
 // Generated from schemas/ by `npm run generate`. Change the schemas, not this file.
 
 /**
+ * Asks for the number of players.
+ */
+export interface CountMessage {
+  type: 'count';
+  /**
+   * Ignored, any JSON value.
+   */
+  payload?: unknown;
+}
+
+/**
+ * Says something to every authenticated connection.
+ */
+export interface GlobalChatMessage {
+  type: 'global_chat';
+  /**
+   * At most CHAT_CHARACTERS characters.
+   */
+  payload: string;
+}
+
+/**
  * Authenticates the connection by username and password. Every login issues a new token.
  */
 export interface LoginMessage {
@@ -23,6 +45,17 @@ export interface LogoutMessage {
 }
 
 /**
+ * Ends every session of the account, on every node, and revokes its tokens.
+ */
+export interface LogoutAllMessage {
+  type: 'logout_all';
+  /**
+   * Ignored, any JSON value.
+   */
+  payload?: unknown;
+}
+
+/**
  * What every message of a client is: an object with a type. Other members are ignored unless the schema of the type names them.
  */
 export interface MessageEnvelope {
@@ -34,6 +67,23 @@ export interface MessageEnvelope {
    * Depends on the type.
    */
   payload?: unknown;
+}
+
+/**
+ * Says something to every connection of one account.
+ */
+export interface PrivateChatMessage {
+  type: 'private_chat';
+  payload: {
+    /**
+     * Username of the account, or the display name that one of its sessions has.
+     */
+    target: string;
+    /**
+     * At most CHAT_CHARACTERS characters.
+     */
+    message: string;
+  };
 }
 
 /**
@@ -58,6 +108,17 @@ export interface RegisterMessage {
 }
 
 /**
+ * Chooses the display name of the session.
+ */
+export interface SetUsernameMessage {
+  type: 'set_username';
+  /**
+   * At most 50 characters, none of them invisible; of no other player.
+   */
+  payload: string;
+}
+
+/**
  * Authenticates the connection by a token. Resumes the session of the token that was detached last, or starts a new one.
  */
 export interface TokenAuthMessage {
@@ -76,7 +137,12 @@ export interface TokenAuthMessage {
 
 /** Every message of a client that the server knows. */
 export type ClientMessage =
+  | CountMessage
+  | GlobalChatMessage
   | LoginMessage
   | LogoutMessage
+  | LogoutAllMessage
+  | PrivateChatMessage
   | RegisterMessage
+  | SetUsernameMessage
   | TokenAuthMessage;

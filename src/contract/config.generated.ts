@@ -137,6 +137,14 @@ export interface ConfigVariables {
    */
   MAX_BACKPRESSURE_BYTES: number;
   /**
+   * Characters (Unicode code points) of the longest chat message. 0: no limit.
+   */
+  CHAT_CHARACTERS: number;
+  /**
+   * Chat messages a second that one session may send, on average over 10 seconds and across reconnects. 0: no limit.
+   */
+  CHAT_RATE: number;
+  /**
    * Failed logins per account and client address in 15 minutes. 0: no limit.
    */
   LOGIN_ATTEMPTS: number;

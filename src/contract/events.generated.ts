@@ -81,6 +81,16 @@ export interface SessionLoggedOut {
 }
 
 /**
+ * A session has another display name. Subject: the session. The name itself is not in the log.
+ */
+export interface SessionRenamed {
+  /**
+   * true: the player has chosen one. false: it is the account's username again.
+   */
+  chosen: boolean;
+}
+
+/**
  * A session was ended by another authentication on its connection. Subject: the session that ended.
  */
 export interface SessionReplaced {
@@ -166,6 +176,7 @@ export interface EventData {
   'session.detached': SessionDetached;
   'session.expired': SessionExpired;
   'session.logged_out': SessionLoggedOut;
+  'session.renamed': SessionRenamed;
   'session.replaced': SessionReplaced;
   'session.resumed': SessionResumed;
   'session.started': SessionStarted;

@@ -31,6 +31,17 @@ export interface AuthSuccess {
 }
 
 /**
+ * Answers set_username.
+ */
+export interface DisplayNameUpdated {
+  type: 'display_name_updated';
+  /**
+   * The display name, after NFC.
+   */
+  payload: string;
+}
+
+/**
  * What went wrong, for programs.
  */
 export type ErrorCode =
@@ -57,6 +68,20 @@ export interface ErrorMessage {
 }
 
 /**
+ * Somebody said something to all. Comes to the sender, too.
+ */
+export interface GlobalChat {
+  type: 'global_chat';
+  payload: {
+    /**
+     * Display name of the sender.
+     */
+    username: string;
+    message: string;
+  };
+}
+
+/**
  * The session of this connection has ended. Answers a logout without payload; with payload it comes unasked.
  */
 export interface LoggedOut {
@@ -69,6 +94,28 @@ export interface LoggedOut {
      * Who ended the session: an operator, or its account by a logout of all sessions elsewhere.
      */
     reason: 'operator' | 'account';
+  };
+}
+
+/**
+ * Answers count: open connections on all nodes, 2 seconds old at most.
+ */
+export interface PlayerCount {
+  type: 'player_count';
+  payload: number;
+}
+
+/**
+ * Somebody said something to this account.
+ */
+export interface PrivateChat {
+  type: 'private_chat';
+  payload: {
+    /**
+     * Display name of the sender.
+     */
+    username: string;
+    message: string;
   };
 }
 
@@ -96,6 +143,10 @@ export interface RegisterSuccess {
 export type ServerMessage =
   | AuthError
   | AuthSuccess
+  | DisplayNameUpdated
   | ErrorMessage
+  | GlobalChat
   | LoggedOut
+  | PlayerCount
+  | PrivateChat
   | RegisterSuccess;

@@ -61,6 +61,8 @@ export class Connection implements Client {
   }
 
   set session(session: HeldSession | null) {
+    // a session that is only updated goes on listening
+    if (this.isOpen && (session === null) !== (this.held === null)) this.socket.listen(session !== null);
     this.held = session;
     if (!session) this.unauthenticatedSince = performance.now();
   }

@@ -6,6 +6,7 @@ import uWebSockets, {
 } from 'uWebSockets.js';
 import type { Logger } from 'pino';
 import type { HttpRegister } from '../handlers/httpRegister.js';
+import type { Frame } from '../protocol/answers.js';
 import { CLOSE } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
@@ -37,6 +38,9 @@ interface UserData {
   readonly address: string;
   connection?: Connection;
 }
+
+/** Topic of all connections with a session. */
+const CHAT = 'chat';
 
 /** A message that is announced as longer than so many times the limit is not even read, so it can't be answered with 1009. */
 const OVERSIZE = 16;
@@ -104,6 +108,11 @@ export class Gateway {
   /** Whether a connection, by number, is open. */
   isOpen(connection: number): boolean {
     return this.unfinished.get(connection)?.isOpen ?? false;
+  }
+
+  /** Sends a frame to every connection with a session. */
+  publish(frame: Frame): void {
+    this.app.publish(CHAT, frame);
   }
 
   /** Accepts no more connections. Those that are open stay. */
@@ -194,6 +203,10 @@ export class Gateway {
       {
         send: (text) => {
           ws.send(text);
+        },
+        listen: (isListening) => {
+          if (isListening) ws.subscribe(CHAT);
+          else ws.unsubscribe(CHAT);
         },
         close: (code, reason) => {
           ws.end(code, reason);

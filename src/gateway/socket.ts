@@ -2,6 +2,8 @@
 export interface Socket {
   /** Sends a text frame. A client that reads too slowly is cut off. */
   send(text: string): void;
+  /** Whether it gets what is published for all sessions. */
+  listen(isListening: boolean): void;
   /** Closes with a closing frame. */
   close(code: number, reason: string): void;
 }

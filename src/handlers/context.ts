@@ -1,15 +1,17 @@
 import type { Logger } from 'pino';
 import type { Attempts } from '../account/attempts.js';
 import type { Passwords } from '../account/passwords.js';
-import type { Notices } from '../bus/bus.js';
+import type { Publisher } from '../bus/publisher.js';
 import type { Leases } from '../cluster/lease.js';
 import type { Presence } from '../cluster/presence.js';
 import type { ClientMessage } from '../contract/client.generated.js';
 import type { Validators } from '../contract/validators.js';
 import type { RedisClock } from '../redis/clock.js';
+import type { Limiter } from '../redis/limiter.js';
 import type { Accounts } from '../store/accounts.js';
 import type { Log } from '../store/change.js';
 import type { Claims } from '../store/claims.js';
+import type { Names } from '../store/names.js';
 import type { Sessions } from '../store/sessions.js';
 import type { TokenSettings, Tokens } from '../store/tokens.js';
 import type { Client } from './client.js';
@@ -20,6 +22,8 @@ export interface HandlerSettings extends TokenSettings {
   readonly commitTimeoutMs: number;
   /** Whether email addresses are unique. */
   readonly uniqueEmails: boolean;
+  /** Characters of the longest chat message, 0: no limit. */
+  readonly chatCharacters: number;
 }
 
 /** What handlers work with. */
@@ -33,11 +37,16 @@ export interface Context {
   readonly accounts: Accounts;
   readonly tokens: Tokens;
   readonly claims: Claims;
+  readonly names: Names;
   readonly passwords: Passwords;
   readonly attempts: Attempts;
   readonly presence: Presence<Client>;
   readonly leases: Leases;
-  readonly notices: Notices;
+  readonly publisher: Publisher;
+  /** Counts chat messages by session. */
+  readonly chatLimit: Limiter;
   readonly clock: RedisClock;
+  /** How many players there are, on all nodes. */
+  readonly players: () => number;
   readonly logger: Logger;
 }

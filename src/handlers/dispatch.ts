@@ -30,7 +30,7 @@ export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logge
 
     // 3. is it what its schema says
     if (!handler.isValid(message)) {
-      client.send(handler.invalid);
+      if (handler.invalid !== null) client.send(handler.invalid);
       return;
     }
 

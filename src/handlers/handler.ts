@@ -10,8 +10,8 @@ export interface Handler {
   readonly needsSession: boolean;
   /** Checks the whole message. */
   readonly isValid: ValidateFunction<ClientMessage>;
-  /** Answer to a message against its schema. */
-  readonly invalid: Frame;
+  /** Answer to a message against its schema, null: none. */
+  readonly invalid: Frame | null;
   /** Answer when Redis is away, or something unforeseen has happened. */
   readonly unavailable: Frame;
   /** Handles a valid message. It may throw `Unavailable` as long as nothing was answered. */

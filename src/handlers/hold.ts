@@ -2,9 +2,16 @@ import type { HeldSession } from '../cluster/presence.js';
 import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
 import { type Attachment, type LiveState, type SessionState, sameAttachment } from '../session/state.js';
-import { type CommitLate, commitInTime, type Versioned } from '../store/change.js';
+import { type CommitLate, commitInTime } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
-import type { Commit, Outcome, SessionChange } from '../store/sessions.js';
+import type { Stored } from '../store/sessionRecord.js';
+import {
+  type Commit,
+  type ExecuteOptions,
+  type Outcome,
+  type SessionChange,
+  untilDone,
+} from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -44,7 +51,7 @@ export async function startSession(
   );
   if (answer === null) return false;
   context.sessions.announce(id, change.events);
-  await hold(context, client, owner, id, after as Versioned<LiveState>, answer);
+  await hold(context, client, owner, id, after as Stored<LiveState>, answer);
   return true;
 }
 
@@ -63,14 +70,16 @@ export async function hold(
   client: Client,
   owner: Owner,
   id: string,
-  known: Versioned<LiveState>,
+  known: Stored<LiveState>,
   answer: Frame,
 ): Promise<void> {
   const previous = context.presence.release(client);
   if (previous) await replace(context, previous, id);
   client.send(answer);
   const { accountId, username } = owner;
-  context.presence.hold(client, { id, accountId, username, known, heldSince: performance.now() });
+  const displayName = known.displayName ?? username;
+  const heldSince = performance.now();
+  context.presence.hold(client, { id, accountId, username, displayName, known, heldSince });
 }
 
 /**
@@ -79,15 +88,29 @@ export async function hold(
  * @throws CommitterClosed when the process is ending
  */
 export async function settleHeld(
+  context: Context,
+  session: HeldSession,
+  command: SessionCommand,
+): Promise<Outcome> {
+  return untilDone(() => executeHeld(context, session, command));
+}
+
+/**
+ * Takes a command on behalf of a session's connection through, also if this node was taken for lost meanwhile, unless
+ * somebody else has resumed the session.
+ * @throws Unavailable
+ */
+export async function executeHeld(
   { sessions }: Context,
   { id, known }: HeldSession,
   command: SessionCommand,
+  options: Omit<ExecuteOptions, 'known'> = {},
 ): Promise<Outcome> {
   const { attachment } = known.state;
-  let outcome = await sessions.settle(id, command, known);
+  let outcome = await sessions.execute(id, command, { ...options, known });
   while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
-    await sessions.settle(id, { type: 'reclaim', attachment });
-    outcome = await sessions.settle(id, command);
+    await sessions.execute(id, { type: 'reclaim', attachment });
+    outcome = await sessions.execute(id, command, options);
   }
   return outcome;
 }
@@ -116,7 +139,7 @@ export function abandon(
   context: Context,
   id: string,
   attachment: Attachment,
-  known?: Versioned<LiveState>,
+  known?: Stored<LiveState>,
 ): void {
   context.sessions
     .settle(id, { type: 'detach', attachment, reason: 'closed' }, known)

@@ -2,11 +2,11 @@ import { checkRegistration, type RegistrationRequest } from '../account/registra
 import { registerSuccess, registrationError } from '../protocol/answers.js';
 import { REGISTRATION_TEXTS } from '../protocol/errors.js';
 import type { Credentials, NewToken } from '../store/accounts.js';
-import { type Change, joined, noChange } from '../store/change.js';
-import type { Claim } from '../store/claims.js';
-import { bucketOfId } from '../store/ids.js';
+import { type Change, joined } from '../store/change.js';
+import { bucketOfId, hashName } from '../store/ids.js';
 import type { Commit } from '../store/sessions.js';
 import { makeToken } from '../store/tokens.js';
+import { settleClaim } from './claim.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
 import { inTime, startSession } from './hold.js';
@@ -64,7 +64,7 @@ export async function registerAccount(
   request: RegistrationRequest,
   registrant: Registrant,
 ): Promise<RegistrationRefusal | null> {
-  const { accounts, attempts, claims, passwords, settings } = context;
+  const { accounts, attempts, claims, names, passwords, settings } = context;
   // 1. what can be seen without asking anybody
   const registration = checkRegistration(request);
   if ('problem' in registration) return registration;
@@ -76,36 +76,39 @@ export async function registerAccount(
 
   // 3. what is taken already, before a password is hashed for it
   const uniqueEmail = settings.uniqueEmails ? email : undefined;
-  if (await accounts.find(username)) return { problem: 'usernameTaken' };
-  if (uniqueEmail !== undefined && (await claims.isEmailClaimed(uniqueEmail)))
+  if ((await accounts.find(username)) || !(await names.isFree(username))) {
+    return { problem: 'usernameTaken' };
+  }
+  if (uniqueEmail !== undefined && (await claims.find('email', hashEmail(uniqueEmail)))) {
     return { problem: 'emailTaken' };
+  }
 
   // 4. record it
   const hash = await passwords.hash(password, registrant.isWanted);
   const credentials = accounts.credentials(username, hash, email);
   if (uniqueEmail === undefined) {
-    return (await registrant.record(credentials, noChange)) ? null : { problem: 'usernameTaken' };
+    const isRecorded = await registrant.record(credentials, names.guard(username));
+    return isRecorded ? null : { problem: 'usernameTaken' };
   }
   return recordWithEmail(context, credentials, uniqueEmail, registrant);
 }
 
-/** Reserve, commit, confirm or release; see `Claims`. What fails in between is settled by the sweep. */
+/** Reserve, commit, settle; see `Claims`. What fails in between is settled by the sweep. */
 async function recordWithEmail(
   context: Context,
   credentials: Credentials,
   email: string,
   registrant: Registrant,
 ): Promise<RegistrationRefusal | null> {
-  const { claims } = context;
-  const { accountId } = credentials;
-  const claim = await claims.reserveEmail(email, accountId, inTime(context, leaveToSweep));
-  if (!claim) return { problem: 'emailTaken' };
-  if (await registrant.record(credentials, claims.guard(accountId))) {
-    settle(context, claim, claims.confirm(claim));
-    return null;
-  }
-  settle(context, claim, claims.release(claim));
-  return { problem: 'usernameTaken' };
+  const { claims, names } = context;
+  const { accountId, username } = credentials;
+  const commit = inTime(context, leaveToSweep);
+  const claim = await claims.reserve('email', hashEmail(email), accountId, commit);
+  if (typeof claim === 'number') return { problem: 'emailTaken' };
+  const guard = joined(names.guard(username), claims.guard(claim));
+  const isRecorded = await registrant.record(credentials, guard);
+  settleClaim(context, claim);
+  return isRecorded ? null : { problem: 'usernameTaken' };
 }
 
 /** Commits an account as it is registered, with its first token if it gets one; false if the username is taken. */
@@ -119,10 +122,9 @@ export async function recordAccount(
   return (await accounts.register(credentials, token, joined(...also), commit)) !== null;
 }
 
-function settle({ logger }: Context, { owner }: Claim, settled: Promise<void>): void {
-  settled.catch((error: unknown) => {
-    logger.warn({ err: error, account: owner }, 'email claim is left to the sweep');
-  });
+/** Addresses are the same in any letter case. */
+function hashEmail(email: string): string {
+  return hashName(email.normalize('NFC').toLowerCase());
 }
 
 function leaveToSweep(): void {}

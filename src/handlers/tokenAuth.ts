@@ -1,6 +1,7 @@
 import { ANSWERS, authSuccess, type Frame } from '../protocol/answers.js';
 import type { LiveState } from '../session/state.js';
-import { operationOf, type Versioned } from '../store/change.js';
+import { operationOf } from '../store/change.js';
+import type { Stored } from '../store/sessionRecord.js';
 import type { FoundToken } from '../store/tokens.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -54,7 +55,7 @@ function start(context: Context, client: Client, found: FoundToken, answer: Fram
 
 interface Candidate {
   readonly id: string;
-  readonly known: Versioned<LiveState>;
+  readonly known: Stored<LiveState>;
   /** The node that it is attached to, if that one is lost. */
   readonly lostNode?: string;
 }
@@ -83,9 +84,9 @@ async function resume(
     );
     if (outcome.done) {
       const reasons = outcome.events.map(({ data }) => 'reason' in data && data.reason);
-      if (reasons.includes('taken_over')) tellPrevious(context, id, outcome.before as Versioned<LiveState>);
-      if (reasons.includes('node_lost') && lostNode) void context.notices.reaped(lostNode);
-      await hold(context, client, found, id, outcome.after as Versioned<LiveState>, answer);
+      if (reasons.includes('taken_over')) tellPrevious(context, id, outcome.before as Stored<LiveState>);
+      if (reasons.includes('node_lost') && lostNode) void context.publisher.reaped(lostNode);
+      await hold(context, client, found, id, outcome.after as Stored<LiveState>, answer);
       return true;
     }
     if (outcome.refused === 'guarded') return 'token revoked';
@@ -123,9 +124,9 @@ async function* candidates(
 }
 
 /** The connection that a session was taken from learns of it: here at once, elsewhere over the bus. */
-function tellPrevious(context: Context, id: string, { state }: Versioned<LiveState>): void {
+function tellPrevious(context: Context, id: string, { state }: Stored<LiveState>): void {
   if (state.status !== 'attached') return;
   const { node, connection } = state.attachment;
   if (node === context.node) context.presence.lose(id, 'taken_over', connection);
-  else void context.notices.takenOver(node, id, connection);
+  else void context.publisher.takenOver(node, id, connection);
 }

@@ -39,6 +39,26 @@ export function authSuccess(username: string, token: string): Frame {
   return frame({ type: 'auth_success', payload: { username, token } });
 }
 
+/** `player_count`. */
+export function playerCount(players: number): Frame {
+  return frame({ type: 'player_count', payload: players });
+}
+
+/** `display_name_updated`. */
+export function displayNameUpdated(name: string): Frame {
+  return frame({ type: 'display_name_updated', payload: name });
+}
+
+/** `global_chat`. */
+export function globalChat(username: string, message: string): Frame {
+  return frame({ type: 'global_chat', payload: { username, message } });
+}
+
+/** `private_chat`. */
+export function privateChat(username: string, message: string): Frame {
+  return frame({ type: 'private_chat', payload: { username, message } });
+}
+
 /** `register_success`. */
 export function registerSuccess(username: string, token: string): Frame {
   return frame({

@@ -2,7 +2,7 @@
  * Every key and channel name in Redis.
  *
  * What must change together lives under one hash tag: `{<p>}` for all that belongs to partition p (an account, its
- * tokens, its sessions and their events), `{nodes}` for leases, `{meta}` for the settings of the whole deployment.
+ * tokens, its sessions and their events), `{nodes}` for leases, `{bus}` for what nodes tell each other, `{meta}` for the settings of the whole deployment.
  */
 export class Keys {
   /**
@@ -79,14 +79,19 @@ export class Keys {
     return `${this.prefix}{${partition}}:claim:${kind}:${value}`;
   }
 
+  /** Sorted set: display names that sessions had, whose claims are still to be released, by the time (ms). */
+  freedNames(partition: number): string {
+    return `${this.prefix}{${partition}}:freed`;
+  }
+
   /** Sorted set: claims (`<kind>:<value>`) reserved and not yet confirmed, by the time of their reservation (ms). */
   reservations(partition: number): string {
     return `${this.prefix}{${partition}}:reservations`;
   }
 
-  /** Record: an account id that will never be registered, because its reservation was given up. Expires. */
-  fence(partition: number, accountId: string): string {
-    return `${this.prefix}{${partition}}:fence:${accountId}`;
+  /** Record: a reservation of an account that was given up, so that nothing may be committed on it any more. Expires. */
+  fence(partition: number, accountId: string, reservation: number): string {
+    return `${this.prefix}{${partition}}:fence:${accountId}:${reservation}`;
   }
 
   /** String with an expiry: a node lives. */
@@ -114,8 +119,18 @@ export class Keys {
     return `${this.prefix}{jobs}`;
   }
 
-  /** Channel: messages for one node. */
+  /** Channel: notices for one node. */
   nodeChannel(node: string): string {
-    return `${this.prefix}bus:node:${node}`;
+    return `${this.prefix}{bus}:node:${node}`;
+  }
+
+  /** Channel: signs of life of all nodes. */
+  heartbeatChannel(): string {
+    return `${this.prefix}{bus}:heartbeats`;
+  }
+
+  /** Channel: frames for all sessions. */
+  chatChannel(): string {
+    return `${this.prefix}{bus}:chat`;
   }
 }

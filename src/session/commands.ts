@@ -29,6 +29,8 @@ export type SessionCommand =
   | { readonly type: 'logOut'; readonly by: 'client'; readonly attachment: Attachment }
   /** Somebody else ends the session, wherever it is. `actor` says who. */
   | { readonly type: 'logOut'; readonly by: 'operator' | 'account'; readonly actor?: string }
+  /** The client chooses a display name, or goes back to its account's name. */
+  | { readonly type: 'rename'; readonly attachment: Attachment; readonly chosen: boolean }
   /** The connection has begun another session, `successor`. */
   | { readonly type: 'replace'; readonly attachment: Attachment; readonly successor: string }
   /** Nobody has resumed the session in time. `now` is Redis' time, in ms; `resumeMs` how long a session waits. */

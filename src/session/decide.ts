@@ -57,6 +57,10 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
         type: 'session.logged_out',
         data: command.actor === undefined ? { by: command.by } : { by: command.by, actor: command.actor },
       });
+    case 'rename':
+      return isAttachedTo(state, command.attachment)
+        ? happened({ type: 'session.renamed', data: { chosen: command.chosen } })
+        : refused('not_attached_here');
     case 'replace':
       return isAttachedTo(state, command.attachment)
         ? happened({ type: 'session.replaced', data: { successor: command.successor } })

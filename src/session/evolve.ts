@@ -10,10 +10,17 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
   if (event.type === 'session.started') {
     if (state.status !== 'none') throw illegal(state, event);
     const { accountId, token, node, connection } = event.data;
-    return { status: 'attached', accountId, token, attachment: { node, connection }, since: at };
+    return {
+      status: 'attached',
+      accountId,
+      token,
+      isRenamed: false,
+      attachment: { node, connection },
+      since: at,
+    };
   }
   if (!isLive(state)) throw illegal(state, event);
-  const { accountId, token } = state;
+  const { accountId, token, isRenamed } = state;
 
   switch (event.type) {
     case 'session.detached':
@@ -22,6 +29,7 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
         status: 'detached',
         accountId,
         token,
+        isRenamed,
         attachment: state.attachment,
         reason: event.data.reason,
         since: at,
@@ -29,8 +37,18 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
     case 'session.resumed': {
       if (state.status !== 'detached') throw illegal(state, event);
       const { node, connection } = event.data;
-      return { status: 'attached', accountId, token, attachment: { node, connection }, since: at };
+      return {
+        status: 'attached',
+        accountId,
+        token,
+        isRenamed,
+        attachment: { node, connection },
+        since: at,
+      };
     }
+    case 'session.renamed':
+      if (state.status !== 'attached') throw illegal(state, event);
+      return { ...state, isRenamed: event.data.chosen, since: at };
     case 'session.logged_out':
       return { status: 'ended' };
     case 'session.replaced':

@@ -13,6 +13,8 @@ interface Ownership {
   readonly accountId: string;
   /** Hash of the token that the session was begun with. */
   readonly token: string;
+  /** Whether it has a display name of its own. Which one is not in the log, and no matter of state. */
+  readonly isRenamed: boolean;
 }
 
 /** State of a session. `since` is the time of the last change, Redis' time in ms since the epoch. */

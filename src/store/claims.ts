@@ -1,22 +1,27 @@
-import { createHash, randomInt } from 'node:crypto';
-import { NO_RECORD, parseRecord } from '../log/operation.js';
+import { randomInt } from 'node:crypto';
+import { type Check, NO_RECORD, parseRecord, type StoredRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
-import { type Change, type Log, noChange, operationOf } from './change.js';
-import { bucketOfId } from './ids.js';
+import { type Change, type Log, noChange } from './change.js';
+import { bucketOfId, hashName } from './ids.js';
+import { readSession } from './sessionRecord.js';
 import type { Commit } from './sessions.js';
 
+export type ClaimKind = 'email' | 'name';
+
 /**
- * Values that are unique beyond an account, such as email addresses. Each is a record in the value's own partition, which
- * need not be its owner's, so no commit can span both. Hence four steps: reserve the value, commit what needs it, confirm
- * the reservation, or release it. What a crash leaves reserved, the sweep settles.
+ * Values that are unique beyond an account: email addresses, display names. Each is a record in the value's own partition,
+ * which need not be its owner's, so no commit can span both. Hence four steps: reserve the value, commit what needs it,
+ * confirm the reservation, or release it. What a crash leaves reserved, the sweep settles.
  */
 export interface Claim {
-  readonly kind: 'email';
-  /** Stands for the value in Redis: a hash of it. */
+  readonly kind: ClaimKind;
+  /** Stands for the value in Redis: its hash, see `hashName`. */
   readonly value: string;
+  /** The account that has it, or is about to. */
   readonly owner: string;
+  readonly isConfirmed: boolean;
   /** Version of its record; random, so that a claim is never taken for a later one. */
   readonly version: number;
 }
@@ -39,68 +44,80 @@ export class Claims {
     private readonly log: Log,
   ) {}
 
-  /** Whether an email address (in any letter case) is claimed. @throws Unavailable */
-  async isEmailClaimed(email: string): Promise<boolean> {
-    const value = hashOf(email);
-    return (await reading(this.redis.raw.exists(this.keyOf('email', value)))) === 1;
-  }
-
-  /** Reserves an email address for an account; null if it is claimed. @throws whatever `commit` throws */
-  async reserveEmail(email: string, accountId: string, commit: Commit): Promise<Claim | null> {
-    const value = hashOf(email);
-    const claim: Claim = { kind: 'email', value, owner: accountId, version: randomInt(1, MAX_VERSION) };
-    const body: Body = ['reserved', accountId];
-    const { partition, key, member } = this.placeOf(claim);
-    const result = await commit({
-      partition,
-      checks: [{ key, version: NO_RECORD }],
-      events: [],
-      writes: [
-        ['put', key, '', claim.version, JSON.stringify(body), 0],
-        ['rank', this.keys.reservations(partition), member, 0],
-      ],
-    });
-    return result.committed ? claim : null;
-  }
-
-  /** What the owner's own commit must be joined with: it fails if the sweep has given the reservation up. */
-  guard(accountId: string): Change {
-    const partition = this.keys.partitionOf(bucketOfId(accountId));
-    return { ...noChange, checks: [{ key: this.keys.fence(partition, accountId), version: NO_RECORD }] };
-  }
-
-  /** The owner's commit is done: the value is its own from now on. */
-  async confirm(claim: Claim): Promise<void> {
-    const { partition, key, member } = this.placeOf(claim);
-    const body: Body = ['confirmed', claim.owner];
-    await this.log.commit({
-      partition,
-      checks: [{ key, version: claim.version }],
-      events: [],
-      writes: [
-        ['put', key, '', claim.version, JSON.stringify(body), 0],
-        ['unrank', this.keys.reservations(partition), member],
-      ],
-    });
-  }
-
-  /** The owner's commit was refused: the value is free again. */
-  async release(claim: Claim): Promise<void> {
-    const { partition, key, member } = this.placeOf(claim);
-    await this.log.commit({
-      partition,
-      checks: [{ key, version: claim.version }],
-      events: [],
-      writes: [
-        ['delete', key, ''],
-        ['unrank', this.keys.reservations(partition), member],
-      ],
-    });
+  /** Who claims a value; null if nobody does. @throws Unavailable */
+  async find(kind: ClaimKind, value: string): Promise<Claim | null> {
+    return readClaim(kind, value, parseRecord(await reading(this.redis.raw.get(this.keyOf(kind, value)))));
   }
 
   /**
-   * Settles the reservations of a partition that are older than a time: confirms those whose owner is registered, and
-   * releases the others after making sure that their owner can't be registered any more.
+   * Reserves a value for an account.
+   * @param previous the claim as it was found: what may be taken over, or null
+   * @param also more that must hold; keys of the value's partition
+   * @returns the claim, or the position of the check that failed: 0 for the claim itself, then those of `also`
+   * @throws whatever `commit` throws
+   */
+  async reserve(
+    kind: ClaimKind,
+    value: string,
+    owner: string,
+    commit: Commit,
+    { previous = null, also = [] }: { previous?: Claim | null; also?: readonly Check[] } = {},
+  ): Promise<Claim | number> {
+    const claim = { kind, value, owner, isConfirmed: false, version: randomInt(1, MAX_VERSION) };
+    const { partition, key, member } = this.placeOf(claim);
+    const result = await commit({
+      partition,
+      checks: [{ key, version: previous?.version ?? NO_RECORD }, ...also],
+      events: [],
+      writes: [
+        ['put', key, '', claim.version, bodyOf(claim), 0],
+        ['rank', this.keys.reservations(partition), member, 0],
+      ],
+    });
+    return result.committed ? claim : result.check;
+  }
+
+  /** What the owner's own commit must be joined with: it fails if the sweep has given the reservation up. */
+  guard({ owner, version }: Claim): Change {
+    return { ...noChange, checks: [{ key: this.fenceKey(owner, version), version: NO_RECORD }] };
+  }
+
+  /**
+   * The owner's commit is done, or will not be: the value is the owner's from now on if the owner has it, and free if not.
+   * A claim that is another by now is left alone.
+   * @throws Unavailable
+   */
+  async settle(claim: Claim): Promise<void> {
+    const { partition, key, member } = this.placeOf(claim);
+    const isOwned = await this.isOwned(claim);
+    await this.log.commit({
+      partition,
+      checks: [{ key, version: claim.version }],
+      events: [],
+      writes: [
+        isOwned
+          ? ['put', key, '', claim.version, bodyOf({ ...claim, isConfirmed: true }), 0]
+          : ['delete', key, ''],
+        ['unrank', this.keys.reservations(partition), member],
+      ],
+    });
+  }
+
+  /** Whether the owner of a claim really has the value. @throws Unavailable */
+  async isOwned({ kind, owner, value }: Claim): Promise<boolean> {
+    const partition = this.keys.partitionOf(bucketOfId(owner));
+    if (kind === 'email') {
+      return (await reading(this.redis.raw.exists(this.keys.account(partition, owner)))) === 1;
+    }
+    const sessions = await reading(this.redis.raw.hgetall(this.keys.sessions(partition, owner)));
+    return Object.entries(sessions).some(
+      ([id, stored]) => hashName(readSession(id, parseRecord(stored)).displayName ?? '') === value,
+    );
+  }
+
+  /**
+   * Settles the reservations of a partition that are older than a time, after making sure that nothing can be committed on
+   * them any more.
    * @param before Redis' time in ms since the epoch
    * @returns how many were settled
    * @throws Unavailable
@@ -111,56 +128,48 @@ export class Claims {
       this.redis.raw.zrangebyscore(reservations, '-inf', before, 'LIMIT', 0, SWEEP_BATCH),
     );
     for (const member of members) {
-      const claim = await this.load(member);
-      if (!claim) {
-        await this.dropRank(partition, member);
-      } else if (await this.fenceOff(claim.owner)) {
-        await this.release(claim);
+      const [kind, value] = member.split(':') as [ClaimKind, string];
+      const claim = await this.find(kind, value);
+      if (claim) {
+        await this.fenceOff(claim);
+        await this.settle(claim);
       } else {
-        await this.confirm(claim);
+        await this.dropRank(partition, kind, value);
       }
     }
     return members.length;
   }
 
   /** A reservation without a claim; should there be one again by now, it stays. */
-  private async dropRank(partition: number, member: string): Promise<void> {
-    const [kind, value] = member.split(':') as [Claim['kind'], string];
+  private async dropRank(partition: number, kind: ClaimKind, value: string): Promise<void> {
     await this.log.commit({
       partition,
       checks: [{ key: this.keyOf(kind, value), version: NO_RECORD }],
       events: [],
-      writes: [['unrank', this.keys.reservations(partition), member]],
+      writes: [['unrank', this.keys.reservations(partition), `${kind}:${value}`]],
     });
   }
 
-  /** Makes sure that an account is never registered; false if it is already. */
-  private async fenceOff(accountId: string): Promise<boolean> {
-    const partition = this.keys.partitionOf(bucketOfId(accountId));
+  /** Makes sure that nothing is committed on a reservation from now on. */
+  private async fenceOff({ owner, version }: Claim): Promise<void> {
     const until = Date.now() + FENCE_MS;
-    const result = await this.log.commit(
-      operationOf(partition, {
-        checks: [{ key: this.keys.account(partition, accountId), version: NO_RECORD }],
-        events: [],
-        writes: [['put', this.keys.fence(partition, accountId), '', 1, '', until]],
-      }),
-    );
-    return result.committed;
+    await this.log.commit({
+      partition: this.keys.partitionOf(bucketOfId(owner)),
+      checks: [],
+      events: [],
+      writes: [['put', this.fenceKey(owner, version), '', 1, '', until]],
+    });
   }
 
-  private async load(member: string): Promise<Claim | null> {
-    const [kind, value] = member.split(':') as [Claim['kind'], string];
-    const record = parseRecord(await reading(this.redis.raw.get(this.keyOf(kind, value))));
-    if (!record) return null;
-    const [, owner] = JSON.parse(record.body) as Body;
-    return { kind, value, owner, version: record.version };
+  private fenceKey(owner: string, version: number): string {
+    return this.keys.fence(this.keys.partitionOf(bucketOfId(owner)), owner, version);
   }
 
   private placeOf({ kind, value }: Claim): { partition: number; key: string; member: string } {
     return { partition: this.partitionOf(value), key: this.keyOf(kind, value), member: `${kind}:${value}` };
   }
 
-  private keyOf(kind: Claim['kind'], value: string): string {
+  private keyOf(kind: ClaimKind, value: string): string {
     return this.keys.claim(this.partitionOf(value), kind, value);
   }
 
@@ -169,7 +178,14 @@ export class Claims {
   }
 }
 
-/** Addresses are the same in any letter case. Redis and the log hold only hashes of those of other accounts. */
-function hashOf(email: string): string {
-  return createHash('sha256').update(email.normalize('NFC').toLowerCase()).digest('base64url');
+/** Reads a claim's record; null if there is none. */
+export function readClaim(kind: ClaimKind, value: string, record: StoredRecord | null): Claim | null {
+  if (!record) return null;
+  const [state, owner] = JSON.parse(record.body) as Body;
+  return { kind, value, owner, isConfirmed: state === 'confirmed', version: record.version };
+}
+
+function bodyOf({ isConfirmed, owner }: Claim): string {
+  const body: Body = [isConfirmed ? 'confirmed' : 'reserved', owner];
+  return JSON.stringify(body);
 }

@@ -14,6 +14,11 @@ export function bucketOfUsername(username: string): number {
   return createHash('sha256').update(username).digest()[0]!;
 }
 
+/** What stands for a name or an email address in Redis: its SHA-256 in base64url. Its first byte is the bucket of the name. */
+export function hashName(name: string): string {
+  return createHash('sha256').update(name).digest('base64url');
+}
+
 /** A new account id: `a` and 12 bytes in base64url, the first of which is the bucket. */
 export function newAccountId(bucket: number): string {
   const bytes = randomBytes(ACCOUNT_BYTES);

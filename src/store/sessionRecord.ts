@@ -8,7 +8,7 @@ import {
   type SessionState,
 } from '../session/state.js';
 import type { Versioned } from './change.js';
-import { accountOfSession, bucketOfId } from './ids.js';
+import { accountOfSession, bucketOfId, hashName } from './ids.js';
 
 /**
  * How a session is stored: a record in the hash of its account's sessions, and its place in the indexes. An ended
@@ -21,24 +21,38 @@ export const DETACHED_RANK = 1e15;
 /** How long a node can still find out why a session was ended from outside, in seconds. */
 const ENDED_SECONDS = 3600;
 
-type Body =
-  | [status: 'a', token: string, node: string, connection: number]
-  | [status: 'd', token: string, node: string, connection: number, reason: DetachReason];
+type Body = [
+  reason: DetachReason | null,
+  token: string,
+  node: string,
+  connection: number,
+  displayName?: string | undefined,
+];
+
+/** A session as it is stored: what the log says of it, and beside that what the log must not hold. */
+export interface Stored<S extends SessionState = SessionState> extends Versioned<S> {
+  /** Null: the account's username. */
+  readonly displayName: string | null;
+}
+
+/** A session that is not stored: not begun, or ended. */
+export const NOT_STORED: Stored = { state: initialState, version: 0, displayName: null };
 
 /** Reads what `sessionWrites` wrote. */
-export function readSession(sessionId: string, record: StoredRecord | null): Versioned<SessionState> {
-  if (!record) return { state: initialState, version: 0 };
-  const [status, token, node, connection, reason] = JSON.parse(record.body) as Body;
+export function readSession(sessionId: string, record: StoredRecord | null): Stored {
+  if (!record) return NOT_STORED;
+  const [reason, token, node, connection, displayName] = JSON.parse(record.body) as Body;
   const common = {
     accountId: accountOfSession(sessionId),
     token,
+    isRenamed: displayName !== undefined,
     attachment: { node, connection },
     since: record.at,
   };
   return {
     version: record.version,
-    state:
-      status === 'a' ? { status: 'attached', ...common } : { status: 'detached', ...common, reason: reason! },
+    displayName: displayName ?? null,
+    state: reason === null ? { status: 'attached', ...common } : { status: 'detached', ...common, reason },
   };
 }
 
@@ -55,14 +69,18 @@ export function sessionPlace(keys: Keys, sessionId: string): { partition: number
 export function sessionWrites(
   keys: Keys,
   sessionId: string,
-  before: SessionState,
-  after: Versioned<SessionState>,
+  { state: before, displayName }: Stored,
+  after: Stored,
   endedBy?: string,
 ): Write[] {
   const { partition, key } = sessionPlace(keys, sessionId);
   const writes: Write[] = [];
   const next = after.state;
 
+  if (displayName !== null && displayName !== after.displayName) {
+    const member = freedNameOf(sessionId, displayName);
+    writes.push(['rank', keys.freedNames(partition), member, 0]);
+  }
   if (before.status === 'attached') {
     const stays = next.status === 'attached' && next.attachment.node === before.attachment.node;
     if (!stays) writes.push(['remove', keys.nodeSessions(partition, before.attachment.node), sessionId]);
@@ -72,7 +90,7 @@ export function sessionWrites(
   }
 
   if (isLive(next)) {
-    writes.push(['put', key, sessionId, after.version, bodyOf(next), 0]);
+    writes.push(['put', key, sessionId, after.version, bodyOf(next, after.displayName), 0]);
     const rank = next.status === 'detached' ? DETACHED_RANK : 0;
     writes.push(['rank', keys.tokenSessions(partition, next.token), sessionId, rank]);
     if (next.status === 'attached') {
@@ -91,11 +109,15 @@ export function sessionWrites(
   return writes;
 }
 
-function bodyOf(state: LiveState): string {
+/** What stands in the index of freed names until the name's claim has been seen to. */
+export function freedNameOf(sessionId: string, displayName: string): string {
+  return `${sessionId}:${hashName(displayName)}`;
+}
+
+function bodyOf(state: LiveState, displayName: string | null): string {
   const { token, attachment } = state;
-  const body: Body =
-    state.status === 'attached'
-      ? ['a', token, attachment.node, attachment.connection]
-      : ['d', token, attachment.node, attachment.connection, state.reason];
+  const reason = state.status === 'detached' ? state.reason : null;
+  const body: Body = [reason, token, attachment.node, attachment.connection];
+  if (displayName !== null) body.push(displayName);
   return JSON.stringify(body);
 }

@@ -7,17 +7,18 @@ import { decide, type Refusal } from '../session/decide.js';
 import type { SessionEvent } from '../session/events.js';
 import { evolve } from '../session/evolve.js';
 import { initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
-import { type Change, type Log, noChange, operationOf, type Versioned } from './change.js';
+import { type Change, type Log, noChange, operationOf } from './change.js';
 import { bucketOfId } from './ids.js';
-import { readSession, sessionPlace, sessionWrites } from './sessionRecord.js';
+import type { Names } from './names.js';
+import { NOT_STORED, readSession, type Stored, sessionPlace, sessionWrites } from './sessionRecord.js';
 
 /** What became of a command: recorded, or why not, with the state that refused it. */
 export type Outcome =
   | {
       readonly done: true;
       readonly events: readonly SessionEvent[];
-      readonly before: Versioned<SessionState>;
-      readonly after: Versioned<SessionState>;
+      readonly before: Stored;
+      readonly after: Stored;
     }
   | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
 
@@ -27,7 +28,18 @@ export type Commit = Log['commit'];
 /** A session as a change to commit, and the state that it leads to. */
 export interface SessionChange {
   readonly change: Change;
-  readonly after: Versioned<SessionState>;
+  readonly after: Stored;
+}
+
+/** How a command is taken through. */
+export interface ExecuteOptions {
+  /** The session as last known; loaded if absent. */
+  readonly known?: Stored;
+  /** The name that a `rename` has chosen; null: the account's own. */
+  readonly displayName?: string | null;
+  /** A change of the same partition to commit together with it; if its checks fail, the outcome is `guarded`. */
+  readonly also?: Change;
+  readonly commit?: Commit;
 }
 
 /** Is told of every change of a session by this process, once it is recorded. */
@@ -39,20 +51,18 @@ export class Sessions {
     private readonly redis: RedisClient,
     private readonly keys: Keys,
     private readonly log: Log,
+    private readonly names: Names,
     private readonly observer: SessionObserver = () => {},
   ) {}
 
   /** State and version of a session. @throws Unavailable */
-  async load(sessionId: string): Promise<Versioned<SessionState>> {
+  async load(sessionId: string): Promise<Stored> {
     const { key } = sessionPlace(this.keys, sessionId);
     return readSession(sessionId, parseRecord(await reading(this.redis.raw.hget(key, sessionId))));
   }
 
   /** Those of the sessions that are live. All must be of one account. @throws Unavailable */
-  async loadSome(
-    accountId: string,
-    sessionIds: readonly string[],
-  ): Promise<Map<string, Versioned<LiveState>>> {
+  async loadSome(accountId: string, sessionIds: readonly string[]): Promise<Map<string, Stored<LiveState>>> {
     if (sessionIds.length === 0) return new Map();
     const key = this.keyOf(accountId);
     const records = await reading(this.redis.raw.hmget(key, ...sessionIds));
@@ -60,7 +70,7 @@ export class Sessions {
   }
 
   /** All live sessions of an account. @throws Unavailable */
-  async loadAll(accountId: string): Promise<Map<string, Versioned<LiveState>>> {
+  async loadAll(accountId: string): Promise<Map<string, Stored<LiveState>>> {
     return liveSessions(Object.entries(await reading(this.redis.raw.hgetall(this.keyOf(accountId)))));
   }
 
@@ -75,31 +85,32 @@ export class Sessions {
   begin(sessionId: string, command: Extract<SessionCommand, { type: 'start' }>): SessionChange {
     const decision = decide(command, initialState);
     if ('refused' in decision) throw new Error(`A new session was refused: ${decision.refused}`);
-    return this.changeOf(sessionId, { state: initialState, version: 0 }, decision.events);
+    return this.changeOf(sessionId, NOT_STORED, decision.events);
   }
 
   /**
    * Takes a command through: load (unless `known`), decide, commit; when somebody else was faster, decide again on what
    * the session is then.
-   * @param also a change of the same partition to commit together with it; if its checks fail, the outcome is `guarded`
    * @throws Unavailable when the session could not be loaded
    */
-  async execute(
-    sessionId: string,
-    command: SessionCommand,
-    options: { known?: Versioned<SessionState>; also?: Change; commit?: Commit } = {},
-  ): Promise<Outcome> {
-    const { also = noChange, commit = (operation) => this.log.commit(operation) } = options;
+  async execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
+    const { displayName, also = noChange, commit = (operation) => this.log.commit(operation) } = options;
     const { partition } = sessionPlace(this.keys, sessionId);
     let current = options.known ?? (await this.load(sessionId));
     for (;;) {
       const decision = decide(command, current.state);
       if ('refused' in decision) return { done: false, refused: decision.refused, state: current.state };
-      const { change, after } = this.changeOf(sessionId, current, decision.events, endedFromOutside(command));
+      const { change, after } = this.changeOf(sessionId, current, decision.events, {
+        displayName,
+        endedBy: endedFromOutside(command),
+      });
 
       const result = await commit(operationOf(partition, change, also));
       if (result.committed) {
         this.observer(sessionId, decision.events);
+        if (current.displayName !== null && current.displayName !== after.displayName) {
+          this.names.freed(sessionId, current.displayName);
+        }
         return {
           done: true,
           events: decision.events,
@@ -118,19 +129,8 @@ export class Sessions {
    * Like `execute`, but not to be put off: while Redis is away it is tried again, for as long as the process lives.
    * @throws CommitterClosed when the process is ending
    */
-  async settle(
-    sessionId: string,
-    command: SessionCommand,
-    known?: Versioned<SessionState>,
-  ): Promise<Outcome> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.execute(sessionId, command, known ? { known } : {});
-      } catch (error) {
-        if (!(error instanceof Unavailable)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
-      }
-    }
+  async settle(sessionId: string, command: SessionCommand, known?: Stored): Promise<Outcome> {
+    return untilDone(() => this.execute(sessionId, command, known ? { known } : {}));
   }
 
   /** Tells the observer of a session that was begun by a commit of its caller. */
@@ -140,15 +140,17 @@ export class Sessions {
 
   private changeOf(
     sessionId: string,
-    before: Versioned<SessionState>,
+    before: Stored,
     events: readonly SessionEvent[],
-    endedBy?: string,
+    { displayName, endedBy }: { displayName?: string | null | undefined; endedBy?: string | undefined } = {},
   ): SessionChange {
     const { key } = sessionPlace(this.keys, sessionId);
-    const after = events.reduce<Versioned<SessionState>>(
-      ({ state, version }, event) => ({ state: evolve(state, event, 0), version: version + 1 }),
-      before,
-    );
+    const state = events.reduce<SessionState>((state, event) => evolve(state, event, 0), before.state);
+    const after: Stored = {
+      state,
+      version: before.version + events.length,
+      displayName: isLive(state) && state.isRenamed ? (displayName ?? before.displayName) : null,
+    };
     return {
       after,
       change: {
@@ -159,7 +161,7 @@ export class Sessions {
           version: before.version + i + 1,
           data,
         })),
-        writes: sessionWrites(this.keys, sessionId, before.state, after, endedBy),
+        writes: sessionWrites(this.keys, sessionId, before, after, endedBy),
       },
     };
   }
@@ -169,18 +171,34 @@ export class Sessions {
   }
 }
 
+/**
+ * Does something that is not to be put off: while Redis is away it is tried again, for as long as the process lives.
+ * @throws whatever `work` throws, but `Unavailable`
+ */
+export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
+    }
+  }
+}
+
 /** The state as it is stored: since the commit. */
-export function stamped(after: Versioned<SessionState>, at: number): Versioned<SessionState> {
+export function stamped(after: Stored, at: number): Stored {
   return isLive(after.state) ? { ...after, state: { ...after.state, since: at } } : after;
 }
 
 function liveSessions(
   entries: readonly (readonly [string, string | null | undefined])[],
-): Map<string, Versioned<LiveState>> {
-  const sessions = new Map<string, Versioned<LiveState>>();
+): Map<string, Stored<LiveState>> {
+  const sessions = new Map<string, Stored<LiveState>>();
   for (const [id, stored] of entries) {
-    const { state, version } = readSession(id, parseRecord(stored));
-    if (isLive(state)) sessions.set(id, { state, version });
+    const session = readSession(id, parseRecord(stored));
+    const { state } = session;
+    if (isLive(state)) sessions.set(id, { ...session, state });
   }
   return sessions;
 }

@@ -1,0 +1,69 @@
+import type { Logger } from 'pino';
+import type { Heartbeat } from '../cluster/population.js';
+import type { OutsideEnd } from '../cluster/presence.js';
+import type { RedisClient } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
+import { reading } from '../redis/unavailable.js';
+
+/** What one node is told, as JSON. A node that doesn't know a type, of a later release, leaves it. */
+export type Notice =
+  | { readonly type: 'ended'; readonly session: string; readonly by: OutsideEnd }
+  | { readonly type: 'taken_over'; readonly session: string; readonly connection: number }
+  | { readonly type: 'reaped' }
+  | { readonly type: 'chat'; readonly sessions: readonly string[]; readonly frame: string };
+
+/** Publishes to the nodes. */
+export class Publisher {
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly keys: Keys,
+    private readonly logger: Logger,
+  ) {}
+
+  /** A session of a node was ended from outside. Never rejects. */
+  ended(node: string, session: string, by: OutsideEnd): Promise<void> {
+    return this.notify(node, { type: 'ended', session, by });
+  }
+
+  /** A session was taken over from a connection of a node. Never rejects. */
+  takenOver(node: string, session: string, connection: number): Promise<void> {
+    return this.notify(node, { type: 'taken_over', session, connection });
+  }
+
+  /** Sessions of a node were detached because it was taken for lost: should it live after all, it has to compare. Never rejects. */
+  reaped(node: string): Promise<void> {
+    return this.notify(node, { type: 'reaped' });
+  }
+
+  /** This node lives. Never rejects. */
+  async heartbeat(beat: Heartbeat): Promise<void> {
+    await this.publish(this.keys.heartbeatChannel(), JSON.stringify(beat)).catch((error: unknown) => {
+      this.logger.debug({ err: error }, 'heartbeat could not be sent');
+    });
+  }
+
+  /** A frame for every session. @throws Unavailable */
+  async chatWithAll(frame: string): Promise<void> {
+    await reading(this.publish(this.keys.chatChannel(), frame));
+  }
+
+  /** A frame for some sessions of a node. @throws Unavailable */
+  async chatWith(node: string, sessions: readonly string[], frame: string): Promise<void> {
+    const notice: Notice = { type: 'chat', sessions, frame };
+    await reading(this.publish(this.keys.nodeChannel(node), JSON.stringify(notice)));
+  }
+
+  /** What can't be sent is found out by the node itself, when it compares its sessions with the stored ones. */
+  private async notify(node: string, notice: Notice): Promise<void> {
+    try {
+      await this.publish(this.keys.nodeChannel(node), JSON.stringify(notice));
+    } catch (error) {
+      this.logger.debug({ err: error, to: node, type: notice.type }, 'notice could not be sent');
+    }
+  }
+
+  private publish(channel: string, text: string): Promise<unknown> {
+    const { raw, isCluster } = this.redis;
+    return isCluster ? raw.spublish(channel, text) : raw.publish(channel, text);
+  }
+}

@@ -1,0 +1,25 @@
+import type { HeldSession } from '../cluster/presence.js';
+import { hasAtMost } from '../codePoints.js';
+import { ANSWERS } from '../protocol/answers.js';
+import type { Client } from './client.js';
+import type { Context } from './context.js';
+
+/**
+ * Whether a session may say this now; if not, the client has been told. Counted by session, in Redis: a reconnect doesn't
+ * begin anew.
+ * @throws Unavailable
+ */
+export async function maySay(
+  { settings, chatLimit }: Context,
+  client: Client,
+  session: HeldSession,
+  message: string,
+): Promise<boolean> {
+  if (settings.chatCharacters > 0 && !hasAtMost(message, settings.chatCharacters)) {
+    client.send(ANSWERS.invalidPayload);
+    return false;
+  }
+  const admission = await chatLimit.consume(session.id);
+  if (!admission.admitted) client.send(ANSWERS.rateLimited);
+  return admission.admitted;
+}
