@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
+import { serializers } from './logger.js';
 
 /** How long a tool waits for Redis, in ms. */
 const PATIENCE_MS = 5000;
@@ -91,11 +92,15 @@ program
   .description('end a session, or all sessions of an account, on whichever node they are')
   .argument('<username|session>')
   .option('--revoke-tokens', 'revoke all tokens of the account, too, which ends all of its sessions')
-  .option('--by <name>', 'who does it, for the log', userInfo().username)
-  .action((target: string, options: { revokeTokens?: boolean; by: string }) =>
+  .option('--by <name>', 'who does it, for the log (default: the user of the system)')
+  .action((target: string, options: { revokeTokens?: boolean; by?: string }) =>
     withDeployment(async (deployment, _config, logger) => {
       const { logOut } = await import('./commands/logout.js');
-      const request = { target, revokeTokens: options.revokeTokens ?? false, actor: options.by };
+      const request = {
+        target,
+        revokeTokens: options.revokeTokens ?? false,
+        actor: options.by ?? userName(),
+      };
       await logOut(deployment, request, logger, print);
       return 0;
     }),
@@ -143,7 +148,7 @@ async function withDeployment(
   { decidesPartitions = false } = {},
 ): Promise<void> {
   const config = readConfig();
-  const logger = pino({ level: 'error' }, pino.destination(2));
+  const logger = pino({ level: 'error', serializers }, pino.destination(2));
   const deployment = await openDeployment({
     config,
     target: config.redis ?? defaultRedis(config),
@@ -160,6 +165,15 @@ async function withDeployment(
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** In a container, the user may have a number and no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.()}`;
+  }
 }
 
 function wholeNumber(text: string): number {

@@ -215,14 +215,15 @@ export async function startServer(config: Config, deployment: Deployment, logger
         if (session) await detach(context, session, 'drained');
       };
       const deadline = performance.now() + spreadMs + FLUSH_MS;
-      await within(spreadMs + FLUSH_MS, drain(gateway.connections(), spreadMs, leave));
+      const leaving = drain(gateway.connections(), spreadMs, leave).then(() => true);
+      const haveLeft = await within(spreadMs + FLUSH_MS, leaving);
       for (const connection of gateway.connections()) connection.close(CLOSE.goingAway);
       const isFlushed = await committer.close(Math.max(CLOSING_MS, deadline - performance.now()));
       await new Promise((resolve) => setTimeout(resolve, CLOSING_MS)); // for the closing frames to get out
       gateway.close();
       bus.close();
       await leases.release();
-      return isFlushed;
+      return isFlushed && haveLeft === true;
     },
   };
 }

@@ -30,7 +30,7 @@ export async function startWorker(config: Config, deployment: Deployment, logger
     claims,
     names,
     leaseMs: config.LEASE_SECONDS * 1000,
-    resumeMs: config.RESUME_SECONDS * 1000,
+    resumeMs: (config.RESUME_SECONDS || config.TOKEN_TTL_SECONDS) * 1000,
     logger,
     tell: (node) => publisher.reaped(node),
   });

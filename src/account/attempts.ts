@@ -36,11 +36,8 @@ export class Attempts {
 
   /** Before a login by password: counts it as failed, for as long as it hasn't succeeded. */
   async beginLogin(username: string, address: string): Promise<Admission> {
-    const [byAddress, byAccount] = await Promise.all([
-      this.address.ask(address),
-      this.account.consume(accountKey(username, address)),
-    ]);
-    return byAddress.admitted ? byAccount : byAddress;
+    const admission = await this.address.ask(address);
+    return admission.admitted ? this.account.consume(accountKey(username, address)) : admission;
   }
 
   /** The login has failed. */

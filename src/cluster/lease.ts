@@ -61,6 +61,11 @@ export class Leases {
     return now - this.renewedAt > this.options.leaseMs ? now : this.foundLostAt;
   }
 
+  /** All sessions have been compared with the stored ones since a time: what others thought before that is settled. */
+  compared(since: number): void {
+    if (this.foundLostAt < since) this.foundLostAt = Number.NEGATIVE_INFINITY;
+  }
+
   /** Gives the lease up: the node has no sessions any more. */
   async release(): Promise<void> {
     this.closed = true;

@@ -51,14 +51,15 @@ export class Presence<H extends Holder = Holder> {
    * another connection of this node have had it (the node was taken for lost, and that connection with it), it is told.
    */
   hold(holder: H, session: HeldSession): void {
+    const early = this.early.get(session.id);
+    if (early && (early.connection === undefined || early.connection === holder.number)) {
+      this.early.delete(session.id);
+      tell(holder, early.loss);
+      return;
+    }
     if (this.holders.has(session.id)) this.lose(session.id, 'lost');
     holder.session = session;
     this.holders.set(session.id, holder);
-    const early = this.early.get(session.id);
-    if (early) {
-      this.early.delete(session.id);
-      this.lose(session.id, early.loss, early.connection);
-    }
   }
 
   /** Takes the session from a connection and returns it; null if it has none. */
@@ -84,9 +85,7 @@ export class Presence<H extends Holder = Holder> {
     }
     if (connection !== undefined && holder.number !== connection) return;
     this.release(holder);
-    if (loss === 'taken_over') holder.takenOver();
-    else if (loss === 'lost') holder.lost();
-    else holder.endedBy(loss);
+    tell(holder, loss);
   }
 
   /** The connection that has a session, if it is on this node. */
@@ -107,4 +106,10 @@ export class Presence<H extends Holder = Holder> {
       holder.session = { ...session, known, displayName: known.displayName ?? session.username };
     }
   }
+}
+
+function tell(holder: Holder, loss: Loss): void {
+  if (loss === 'taken_over') holder.takenOver();
+  else if (loss === 'lost') holder.lost();
+  else holder.endedBy(loss);
 }

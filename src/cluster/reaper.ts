@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { NO_KEY } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { Refusals } from '../redis/refusals.js';
 import { scanSet } from '../redis/scan.js';
 import { reading, Unavailable } from '../redis/unavailable.js';
 import type { Log } from '../store/change.js';
@@ -31,7 +32,6 @@ const MAX_ROUND_MS = 1000;
 const LOCK_MS = 10_000;
 const EXPIRE_BATCH = 512;
 const AT_ONCE = 128;
-const RESERVATION_MS = 60_000;
 const FREED_MS = 5000;
 
 /**
@@ -44,11 +44,13 @@ export class Reaper {
   private closed = false;
   private round: Promise<void> = Promise.resolve();
   private readonly uptime: Uptime;
+  private readonly refusals: Refusals;
   /** When the lease of a node was first found missing, by `performance.now()`. */
   private readonly missing = new Map<string, number>();
 
   constructor(private readonly options: ReaperOptions) {
     this.uptime = new Uptime(options.leaseMs);
+    this.refusals = new Refusals(options.logger);
     options.redis.raw.on('close', () => this.uptime.interrupted());
   }
 
@@ -83,11 +85,12 @@ export class Reaper {
       for (let partition = 0; partition < this.options.keys.partitions && !this.closed; partition++) {
         const now = await reading(this.options.redis.time(this.options.keys.log(partition)));
         await this.expire(partition, now);
-        await this.options.claims.sweep(partition, now - RESERVATION_MS);
+        await this.options.claims.sweep(partition, now);
         await this.options.names.sweep(partition, now - FREED_MS);
       }
     } catch (error) {
       this.uptime.interrupted();
+      this.refusals.note(error);
       if (!(error instanceof Unavailable)) this.options.logger.error({ err: error }, 'reaping failed');
     }
   }

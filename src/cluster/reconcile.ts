@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { Refusals } from '../redis/refusals.js';
 import { scanSet } from '../redis/scan.js';
 import { Unavailable } from '../redis/unavailable.js';
 import { isLive, sameAttachment } from '../session/state.js';
@@ -31,10 +32,11 @@ export class Reconciler {
   private running = false;
   private wanted = false;
   private closed = false;
-  /** When the last comparison began that left nothing open, by `performance.now()`. */
-  private comparedAt = Number.NEGATIVE_INFINITY;
+
+  private readonly refusals: Refusals;
 
   constructor(private readonly options: ReconcilerOptions) {
+    this.refusals = new Refusals(options.logger);
     this.schedule(EVERY_MS);
   }
 
@@ -65,9 +67,10 @@ export class Reconciler {
         if (this.closed) return;
         await this.compare(partition, held.get(partition) ?? []);
       }
-      if (!this.wanted) this.comparedAt = startedAt;
+      if (!this.wanted) this.options.leases.compared(startedAt);
     } catch (error) {
       nextMs = RETRY_MS;
+      this.refusals.note(error);
       if (!(error instanceof Unavailable)) this.options.logger.error({ err: error }, 'reconciling failed');
     }
     this.running = false;
@@ -115,8 +118,7 @@ export class Reconciler {
       }
       return;
     }
-    const wasLost = leases.lostAt > Math.max(heldSince, this.comparedAt);
-    presence.lose(id, wasLost ? 'lost' : 'taken_over');
+    presence.lose(id, leases.lostAt > heldSince ? 'lost' : 'taken_over');
   }
 
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */

@@ -3,9 +3,8 @@ import { finished } from 'node:stream/promises';
 import { Passwords } from '../account/passwords.js';
 import type { Deployment } from '../deployment.js';
 import type { NewToken } from '../store/accounts.js';
-import { noChange } from '../store/change.js';
+import { type Commit, noChange } from '../store/change.js';
 import { bucketOfUsername } from '../store/ids.js';
-import type { Commit } from '../store/sessions.js';
 import { makeToken, type TokenSettings } from '../store/tokens.js';
 
 export interface SeedRequest extends TokenSettings {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import type { ConfigVariables } from '../contract/config.generated.js';
 import { compileConfigValidator } from '../contract/validators.js';
@@ -32,7 +33,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
     redis: redisTarget(variables),
     nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
-    trustedProxies: listOf(variables.TRUSTED_PROXIES),
+    trustedProxies: listOf(variables.TRUSTED_PROXIES).map(proxy),
     allowedOrigins: variables.ALLOWED_ORIGINS ? new Set(listOf(variables.ALLOWED_ORIGINS)) : null,
   };
 }
@@ -52,7 +53,20 @@ function redisTarget(variables: ConfigVariables): RedisTarget | null {
   if (REDIS_URL) return { kind: 'single', url: REDIS_URL, ...access };
   if (REDIS_CLUSTER) return { kind: 'cluster', nodes: addressesOf(REDIS_CLUSTER), ...access };
   if (REDIS_SENTINELS && REDIS_MASTER) {
-    return { kind: 'sentinel', sentinels: addressesOf(REDIS_SENTINELS), master: REDIS_MASTER, ...access };
+    const { REDIS_SENTINEL_PASSWORD: sentinelPassword } = variables;
+    return {
+      kind: 'sentinel',
+      sentinels: addressesOf(REDIS_SENTINELS),
+      master: REDIS_MASTER,
+      ...(sentinelPassword !== undefined && { sentinelPassword }),
+      ...access,
+    };
+  }
+  const lonely = (['REDIS_USERNAME', 'REDIS_PASSWORD', 'REDIS_TLS'] as const).find((name) => variables[name]);
+  if (lonely) {
+    throw new BadConfig(
+      `${lonely} is set, but not where Redis is: REDIS_URL, REDIS_SENTINELS or REDIS_CLUSTER.`,
+    );
   }
   return null;
 }
@@ -61,8 +75,22 @@ function addressesOf(list: string): Address[] {
   return listOf(list).map((address) => {
     const colon = address.lastIndexOf(':');
     const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
-    return { host, port: Number(address.slice(colon + 1)) };
+    const port = Number(address.slice(colon + 1));
+    if (port > 65_535) throw new BadConfig(`${port}, in ${address}, is no port.`);
+    return { host, port };
   });
+}
+
+/** What looks like an address or a range and is none is told only by its parts. */
+function proxy(text: string): string {
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || Number(bits ?? 0) > (family === 4 ? 32 : 128)) {
+    throw new BadConfig(
+      `TRUSTED_PROXIES has ${JSON.stringify(text)}, which is no address and no CIDR range.`,
+    );
+  }
+  return text;
 }
 
 function listOf(list: string | undefined): string[] {

@@ -45,6 +45,10 @@ export interface ConfigVariables {
    */
   REDIS_PASSWORD?: string;
   /**
+   * Password of the sentinels, if they have one.
+   */
+  REDIS_SENTINEL_PASSWORD?: string;
+  /**
    * Whether to speak TLS with Redis, for all three ways to reach it.
    */
   REDIS_TLS: boolean;
@@ -77,7 +81,7 @@ export interface ConfigVariables {
    */
   TOKENS_PER_ACCOUNT: number;
   /**
-   * Seconds that a detached session waits to be resumed before it expires. 0: no limit.
+   * Seconds that a detached session waits to be resumed before it expires. 0: as long as a token is valid (TOKEN_TTL_SECONDS).
    */
   RESUME_SECONDS: number;
   /**

@@ -93,7 +93,8 @@ export class Connection implements Client {
   /** The socket is gone. */
   closed(): void {
     this.isOpen = false;
-    if (!this.isBusy) this.finish();
+    if (this.isBusy) this.mailbox.keepOnly(countsAfterClose);
+    else this.finish();
   }
 
   send(frame: Frame): void {
@@ -155,8 +156,6 @@ export class Connection implements Client {
   private handle(incoming: Incoming): void | Promise<void> {
     if (incoming === 'rate limited') return this.send(ANSWERS.rateLimited);
     if (incoming === 'invalid') return this.send(ANSWERS.invalidMessage);
-    // of a client that has gone, only its goodbye still counts
-    if (!this.isOpen && incoming.type !== 'logout') return;
     return this.rules.dispatch(this, incoming);
   }
 
@@ -164,3 +163,10 @@ export class Connection implements Client {
     this.rules.finished(this);
   }
 }
+
+/** Of a client that has gone, only its goodbye still counts. */
+function countsAfterClose(incoming: Incoming): boolean {
+  return typeof incoming !== 'string' && GOODBYES.has(incoming.type);
+}
+
+const GOODBYES: ReadonlySet<string> = new Set(['logout', 'logout_all']);

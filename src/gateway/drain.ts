@@ -11,7 +11,7 @@ const TICK_MS = 20;
  * Sends the clients elsewhere, spread over time: each connection finishes what it has been asked, its session is
  * detached, and it is closed with 1012.
  * @param spreadMs over how long, at most
- * @param detach resolves when the session of the connection, if it has one, is recorded as detached
+ * @param detach resolves when the session of the connection, if it has one, is recorded as detached; never rejects
  */
 export async function drain(
   connections: readonly Connection[],

@@ -5,12 +5,12 @@ import uWebSockets, {
   type WebSocket,
 } from 'uWebSockets.js';
 import type { Logger } from 'pino';
-import type { HttpRegister } from '../handlers/httpRegister.js';
+import { type HttpRegister, text } from '../handlers/httpRegister.js';
 import type { Frame } from '../protocol/answers.js';
 import { CLOSE } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
-import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, text, UPGRADE_REQUIRED } from './http.js';
+import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, UPGRADE_REQUIRED } from './http.js';
 
 export interface GatewayOptions {
   readonly host: string;

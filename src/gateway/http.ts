@@ -1,5 +1,5 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
-import type { HttpAnswer, HttpRegister } from '../handlers/httpRegister.js';
+import { type HttpAnswer, type HttpRegister, text } from '../handlers/httpRegister.js';
 import type { ClientAddresses } from './address.js';
 
 export interface HttpOptions {
@@ -42,10 +42,6 @@ export function httpRoutes(app: TemplatedApp, options: HttpOptions): TemplatedAp
     .any('/register', always(NOT_ALLOWED))
     .any('/ws', always(UPGRADE_REQUIRED))
     .any('/*', always(NOT_FOUND));
-}
-
-export function text(status: string, body: string): HttpAnswer {
-  return { status, contentType: 'text/plain', body };
 }
 
 /** Sends an answer; the body stays away if only the head was asked for. */

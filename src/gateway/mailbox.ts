@@ -1,6 +1,7 @@
 /** Messages of a connection that wait for their turn, first come first served, bounded in number and bytes. */
 export class Mailbox<M> {
-  private readonly items: { message: M; bytes: number }[] = [];
+  private items: { readonly message: M; readonly bytes: number }[] = [];
+  /** Position of the next one; those before it are taken. */
   private head = 0;
   private bytes = 0;
 
@@ -32,10 +33,20 @@ export class Mailbox<M> {
     if (!item) return undefined;
     this.head += 1;
     this.bytes -= item.bytes;
-    if (this.head === this.items.length) {
-      this.items.length = 0;
-      this.head = 0;
-    }
+    if (this.head * 2 >= this.items.length) this.drop(this.head);
     return item.message;
+  }
+
+  /** Forgets the messages that are not to be kept. */
+  keepOnly(isKept: (message: M) => boolean): void {
+    this.drop(this.head);
+    this.items = this.items.filter(({ message }) => isKept(message));
+    this.bytes = this.items.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Lets go of what is taken. */
+  private drop(count: number): void {
+    this.items.splice(0, count);
+    this.head = 0;
   }
 }

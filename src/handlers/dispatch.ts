@@ -1,19 +1,16 @@
 import type { Logger } from 'pino';
-import { HashingOverloaded, NotWanted } from '../account/passwords.js';
 import type { MessageEnvelope } from '../contract/client.generated.js';
 import { ANSWERS } from '../protocol/answers.js';
-import { Unavailable } from '../redis/unavailable.js';
 import type { Client } from './client.js';
+import { failureLog } from './failures.js';
 import type { Handler } from './handler.js';
 
 /** Handles a message of a client. Returns a promise only if the client's next message has to wait for it. Never throws. */
 export type Dispatch = (client: Client, message: MessageEnvelope) => void | Promise<void>;
 
-/** Failures that are part of the plan. */
-const EXPECTED = [Unavailable, HashingOverloaded, NotWanted];
-
 /** Makes the way of a message through the server. */
 export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logger): Dispatch {
+  const logFailure = failureLog(logger);
   return (client, message) => {
     // 1. who handles it
     const handler = handlers.get(message.type);
@@ -43,12 +40,7 @@ export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logge
   };
 
   function fail(client: Client, handler: Handler, error: unknown): void {
-    if (!EXPECTED.some((expected) => error instanceof expected)) {
-      logger.error(
-        { err: error, type: handler.type, connection: client.number },
-        'message could not be handled',
-      );
-    }
+    logFailure(error, { type: handler.type, connection: client.number });
     client.send(handler.unavailable);
   }
 }

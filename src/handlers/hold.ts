@@ -2,16 +2,10 @@ import type { HeldSession } from '../cluster/presence.js';
 import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
 import { type Attachment, type LiveState, type SessionState, sameAttachment } from '../session/state.js';
-import { type CommitLate, commitInTime } from '../store/change.js';
+import { type Commit, type CommitLate, commitInTime } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
 import type { Stored } from '../store/sessionRecord.js';
-import {
-  type Commit,
-  type ExecuteOptions,
-  type Outcome,
-  type SessionChange,
-  untilDone,
-} from '../store/sessions.js';
+import { type ExecuteOptions, type Outcome, type SessionChange, untilDone } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';

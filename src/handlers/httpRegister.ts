@@ -1,9 +1,8 @@
 import type { ValidateFunction } from 'ajv';
-import { HashingOverloaded, NotWanted } from '../account/passwords.js';
 import type { ClientMessage, RegisterMessage } from '../contract/client.generated.js';
 import { REGISTRATION_TEXTS } from '../protocol/errors.js';
-import { Unavailable } from '../redis/unavailable.js';
 import type { Context } from './context.js';
+import { failureLog } from './failures.js';
 import { inTime } from './hold.js';
 import { type RegistrationRefusal, recordAccount, registerAccount } from './register.js';
 
@@ -15,14 +14,12 @@ export interface HttpAnswer {
   readonly retryAfterSeconds?: number;
 }
 
-/** Failures that are part of the plan. */
-const EXPECTED = [Unavailable, HashingOverloaded, NotWanted];
-
 /** `POST /register`: creates an account, without a session or token. Never throws. */
 export type HttpRegister = (body: Buffer, address: string, isWanted: () => boolean) => Promise<HttpAnswer>;
 
 export function httpRegister(context: Context): HttpRegister {
   const isValid = context.validators.get('register') as ValidateFunction<ClientMessage>;
+  const logFailure = failureLog(context.logger);
   return async (body, address, isWanted) => {
     const request = parse(body, isValid);
     if (!request) return text('400 Bad Request', 'Invalid request body');
@@ -35,9 +32,7 @@ export function httpRegister(context: Context): HttpRegister {
       });
       return refusal ? refused(refusal) : CREATED;
     } catch (error) {
-      if (!EXPECTED.some((expected) => error instanceof expected)) {
-        context.logger.error({ err: error }, 'registration over HTTP failed');
-      }
+      logFailure(error, { type: 'POST /register' });
       return text('500 Internal Server Error', 'Internal server error');
     }
   };
@@ -70,7 +65,8 @@ function refused({ problem, retryAfterSeconds }: RegistrationRefusal): HttpAnswe
   }
 }
 
-function text(status: string, body: string): HttpAnswer {
+/** A plain text as an answer. */
+export function text(status: string, body: string): HttpAnswer {
   return { status, contentType: 'text/plain', body };
 }
 

@@ -2,9 +2,8 @@ import { checkRegistration, type RegistrationRequest } from '../account/registra
 import { registerSuccess, registrationError } from '../protocol/answers.js';
 import { REGISTRATION_TEXTS } from '../protocol/errors.js';
 import type { Credentials, NewToken } from '../store/accounts.js';
-import { type Change, joined } from '../store/change.js';
+import { type Change, type Commit, joined } from '../store/change.js';
 import { bucketOfId, hashName } from '../store/ids.js';
-import type { Commit } from '../store/sessions.js';
 import { makeToken } from '../store/tokens.js';
 import { settleClaim } from './claim.js';
 import type { Context } from './context.js';

@@ -114,10 +114,13 @@ async function* candidates(
     if (session.known.state.status === 'detached') yield session;
     else attached.push(session);
   }
+  const nodes = [...new Set(attached.map(({ known }) => known.state.attachment.node))];
+  const areLost = await Promise.all(nodes.map((node) => context.leases.isLost(node)));
+  const isLost = (node: string) => areLost[nodes.indexOf(node)];
   const alive: Candidate[] = [];
   for (const session of attached) {
     const { node } = session.known.state.attachment;
-    if (await context.leases.isLost(node)) yield { ...session, lostNode: node };
+    if (isLost(node)) yield { ...session, lostNode: node };
     else alive.push(session);
   }
   if (takeOver) yield* alive;

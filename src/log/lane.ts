@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { isRedisReply, type RedisClient } from '../redis/client.js';
+import { isPassing, type RedisClient } from '../redis/client.js';
+import { Refusals } from '../redis/refusals.js';
+import { Unavailable } from '../redis/unavailable.js';
 import type { CommitterOptions, Pending } from './committer.js';
 import { type CommitResult, parseRecord } from './operation.js';
 
 const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
 
-/** How long Redis remembers the results of a lane's last batch. Versions still prevent doubles after that. */
+/** How long Redis remembers the results of a lane's last batch. */
 const RECORD_SECONDS = 24 * 3600;
-
-/** Refusals by Redis that pass: nothing of the script was executed. */
-const PASSING =
-  /^(?:LOADING|READONLY|OOM|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|MOVED|ASK|NOAUTH|UNBLOCKED)\b/;
+/** A batch is not sent again after this time, while Redis still remembers it for certain. */
+const GIVE_UP_MS = (RECORD_SECONDS - 3600) * 1000;
 
 const RETRY_MIN_MS = 10;
 const RETRY_MAX_MS = 500;
@@ -24,6 +24,7 @@ export class Lane {
   private sentAt = 0;
   private number = 0;
   private closed = false;
+  private readonly refusals: Refusals;
 
   constructor(
     partition: number,
@@ -31,6 +32,7 @@ export class Lane {
     private readonly options: CommitterOptions,
     private readonly onFree: () => void,
   ) {
+    this.refusals = new Refusals(options.logger);
     const { keys, node } = options;
     this.keys = [keys.log(partition), keys.lane(partition, node, number)];
   }
@@ -56,6 +58,7 @@ export class Lane {
           for (const [i, pending] of batch.entries()) pending.resolve(results[i]!);
         },
         (error) => {
+          this.refusals.note(error);
           for (const pending of batch) pending.reject(error);
         },
       )
@@ -89,7 +92,8 @@ export class Lane {
         if (waitReplicas > 0) await waitForReplicas(redis, this.keys[0], waitReplicas);
         return (JSON.parse(answer) as PackedResult[]).map(unpackResult);
       } catch (error) {
-        if (this.closed || !isPassing(error)) throw error;
+        if (!(error instanceof Error) || !isPassing(error)) throw error;
+        if (this.closed || this.batchAgeMs > GIVE_UP_MS) throw new Unavailable(error);
         if (attempt === 0) {
           logger.warn({ err: error, batch: this.number, operations: batch.length }, 'commit is tried again');
         }
@@ -98,10 +102,6 @@ export class Lane {
       }
     }
   }
-}
-
-function isPassing(error: unknown): boolean {
-  return !isRedisReply(error) || PASSING.test((error as Error).message);
 }
 
 /** Too few replicas have acknowledged yet: the batch is sent again, is recognised, and waits again. */

@@ -9,7 +9,12 @@ export type RedisTarget = {
   readonly tls: boolean;
 } & (
   | { readonly kind: 'single'; readonly url: string }
-  | { readonly kind: 'sentinel'; readonly sentinels: readonly Address[]; readonly master: string }
+  | {
+      readonly kind: 'sentinel';
+      readonly sentinels: readonly Address[];
+      readonly master: string;
+      readonly sentinelPassword?: string;
+    }
   | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
 );
 
@@ -129,6 +134,15 @@ export function isRedisReply(error: unknown): boolean {
   return error instanceof ReplyError;
 }
 
+/** Refusals by Redis that pass: nothing of the command was executed. */
+const PASSING =
+  /^(?:LOADING|READONLY|OOM|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|BUSY|MOVED|ASK|NOAUTH|UNBLOCKED)\b/;
+
+/** Whether what a command has failed with goes by, so that it may be tried again: a broken connection, a refusal for now. */
+export function isPassing(error: Error): boolean {
+  return !isRedisReply(error) || PASSING.test(error.message);
+}
+
 /** Opens a connection. It reconnects by itself for as long as it isn't closed; errors are logged here. */
 export function connectRedis(target: RedisTarget, options: ConnectOptions): RedisClient {
   const raw = target.kind === 'cluster' ? connectCluster(target, options) : connectServer(target, options);
@@ -185,6 +199,7 @@ function connectServer(target: Exclude<RedisTarget, { kind: 'cluster' }>, option
     name: target.master,
     sentinels: [...target.sentinels],
     sentinelRetryStrategy: reconnectDelay,
+    ...(target.sentinelPassword !== undefined && { sentinelPassword: target.sentinelPassword }),
     enableTLSForSentinelMode: target.tls,
     ...(target.tls && { sentinelTLS: {} }),
   });
@@ -201,5 +216,7 @@ function connectCluster(target: Extract<RedisTarget, { kind: 'cluster' }>, optio
     retryDelayOnMoved: 20,
     slotsRefreshInterval: 5000,
     slotsRefreshTimeout: 2000,
+    // certificates are for the names of the nodes, not for the addresses that they resolve to
+    ...(target.tls && { dnsLookup: (address, done) => done(null, address) }),
   });
 }

@@ -10,9 +10,8 @@ import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/op
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
-import { type Change, operationOf, type Versioned } from './change.js';
+import { type Change, type Commit, operationOf, type Versioned } from './change.js';
 import { bucketOfId, bucketOfUsername, newAccountId } from './ids.js';
-import type { Commit } from './sessions.js';
 
 /** What is needed to check a password. Beside the log, so that an account can be deleted. */
 export interface Credentials {

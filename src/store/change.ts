@@ -32,6 +32,9 @@ export interface Log {
   withdraw(operation: Operation): boolean;
 }
 
+/** Commits an operation; `log.commit` as it is, or one that waits only so long. */
+export type Commit = Log['commit'];
+
 /** Called when an operation was committed after its client had been told that it could not be. */
 export type CommitLate = () => void;
 

@@ -3,10 +3,9 @@ import { type Check, NO_RECORD, parseRecord, type StoredRecord } from '../log/op
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
-import { type Change, type Log, noChange } from './change.js';
+import { type Change, type Commit, type Log, noChange } from './change.js';
 import { bucketOfId, hashName } from './ids.js';
 import { readSession } from './sessionRecord.js';
-import type { Commit } from './sessions.js';
 
 export type ClaimKind = 'email' | 'name';
 
@@ -33,6 +32,9 @@ const MAX_VERSION = 2 ** 46;
 
 /** How long a fence stands, in ms: longer than any node could still hold back a commit. */
 const FENCE_MS = 7 * 24 * 3600 * 1000;
+
+/** How long a reservation may wait to be settled by who has made it, in ms. */
+const RESERVATION_MS = 60_000;
 
 /** Claims as they are settled in a round of the sweep. */
 const SWEEP_BATCH = 100;
@@ -116,22 +118,22 @@ export class Claims {
   }
 
   /**
-   * Settles the reservations of a partition that are older than a time, after making sure that nothing can be committed on
-   * them any more.
-   * @param before Redis' time in ms since the epoch
+   * Settles the reservations of a partition that have been there for long, after making sure that nothing can be committed
+   * on them any more.
+   * @param now Redis' time in ms since the epoch
    * @returns how many were settled
    * @throws Unavailable
    */
-  async sweep(partition: number, before: number): Promise<number> {
+  async sweep(partition: number, now: number): Promise<number> {
     const reservations = this.keys.reservations(partition);
     const members = await reading(
-      this.redis.raw.zrangebyscore(reservations, '-inf', before, 'LIMIT', 0, SWEEP_BATCH),
+      this.redis.raw.zrangebyscore(reservations, '-inf', now - RESERVATION_MS, 'LIMIT', 0, SWEEP_BATCH),
     );
     for (const member of members) {
       const [kind, value] = member.split(':') as [ClaimKind, string];
       const claim = await this.find(kind, value);
       if (claim) {
-        await this.fenceOff(claim);
+        await this.fenceOff(claim, now + FENCE_MS);
         await this.settle(claim);
       } else {
         await this.dropRank(partition, kind, value);
@@ -151,8 +153,7 @@ export class Claims {
   }
 
   /** Makes sure that nothing is committed on a reservation from now on. */
-  private async fenceOff({ owner, version }: Claim): Promise<void> {
-    const until = Date.now() + FENCE_MS;
+  private async fenceOff({ owner, version }: Claim, until: number): Promise<void> {
     await this.log.commit({
       partition: this.keys.partitionOf(bucketOfId(owner)),
       checks: [],

@@ -3,11 +3,10 @@ import { NO_RECORD, parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
-import { type Change, type Log, noChange } from './change.js';
+import { type Change, type Commit, type Log, noChange } from './change.js';
 import { type Claim, type Claims, readClaim } from './claims.js';
 import { accountOfSession, bucketOfId, bucketOfUsername, hashName } from './ids.js';
 import { freedNameOf } from './sessionRecord.js';
-import type { Commit } from './sessions.js';
 
 /** Freed names as they are seen to in a round of the sweep. */
 const SWEEP_BATCH = 100;

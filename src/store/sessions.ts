@@ -1,5 +1,5 @@
 import { parseRecord } from '../log/operation.js';
-import type { RedisClient } from '../redis/client.js';
+import { isRedisReply, type RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading, Unavailable } from '../redis/unavailable.js';
 import type { SessionCommand } from '../session/commands.js';
@@ -7,7 +7,7 @@ import { decide, type Refusal } from '../session/decide.js';
 import type { SessionEvent } from '../session/events.js';
 import { evolve } from '../session/evolve.js';
 import { initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
-import { type Change, type Log, noChange, operationOf } from './change.js';
+import { type Change, type Commit, type Log, noChange, operationOf } from './change.js';
 import { bucketOfId } from './ids.js';
 import type { Names } from './names.js';
 import { NOT_STORED, readSession, type Stored, sessionPlace, sessionWrites } from './sessionRecord.js';
@@ -21,9 +21,6 @@ export type Outcome =
       readonly after: Stored;
     }
   | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
-
-/** Commits an operation; `log.commit` as it is, or one that waits only so long. */
-export type Commit = Log['commit'];
 
 /** A session as a change to commit, and the state that it leads to. */
 export interface SessionChange {
@@ -126,7 +123,7 @@ export class Sessions {
   }
 
   /**
-   * Like `execute`, but not to be put off: while Redis is away it is tried again, for as long as the process lives.
+   * Like `execute`, but not to be put off, see `untilDone`.
    * @throws CommitterClosed when the process is ending
    */
   async settle(sessionId: string, command: SessionCommand, known?: Stored): Promise<Outcome> {
@@ -172,15 +169,16 @@ export class Sessions {
 }
 
 /**
- * Does something that is not to be put off: while Redis is away it is tried again, for as long as the process lives.
- * @throws whatever `work` throws, but `Unavailable`
+ * Does something that is not to be put off: while Redis is away, or refuses, it is tried again, for as long as the process
+ * lives.
+ * @throws whatever else `work` throws
  */
 export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
+      if (!(error instanceof Unavailable) && !isRedisReply(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
     }
   }

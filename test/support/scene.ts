@@ -3,9 +3,9 @@ import { readConfig } from '../../src/config/config.js';
 import { type Deployment, openDeployment } from '../../src/deployment.js';
 import type { SessionCommand } from '../../src/session/commands.js';
 import { isLive } from '../../src/session/state.js';
-import { noChange, operationOf } from '../../src/store/change.js';
+import { type Commit, noChange, operationOf } from '../../src/store/change.js';
 import { bucketOfId, bucketOfUsername, newSessionId } from '../../src/store/ids.js';
-import type { Commit } from '../../src/store/sessions.js';
+
 import { makeToken } from '../../src/store/tokens.js';
 import type { Environment } from './cliProcess.js';
 import { uniquePrefix } from './prefix.js';
