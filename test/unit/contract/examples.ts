@@ -72,6 +72,53 @@ function without(value: object, member: string): object {
   return Object.fromEntries(Object.entries(value).filter(([name]) => name !== member));
 }
 
+/** A message whose payload may be anything. */
+function payloadIgnored(type: string): Examples {
+  return {
+    valid: [
+      { type },
+      { type, payload: {} },
+      { type, payload: { type: 'login' }, extra: 1 },
+      ...NO_OBJECTS.map((payload) => ({ type, payload })),
+    ],
+    invalid: [...NO_OBJECTS, {}, { type: type.toUpperCase() }, { type: [type] }, { payload: null }],
+  };
+}
+
+/** A message of a client whose payload is a text. */
+function text(type: string, good: readonly string[], bad: readonly string[] = []): Examples {
+  return {
+    valid: [...good.map((payload) => ({ type, payload })), { type, payload: 'x', extra: 1 }],
+    invalid: [
+      ...NO_OBJECTS,
+      { type },
+      { type: 'other', payload: 'x' },
+      ...[null, true, 7, {}, ['x'], ...bad].map((payload) => ({ type, payload })),
+    ],
+  };
+}
+
+/** A message of the server whose payload is a single value. */
+function value(type: string, good: readonly unknown[], bad: readonly unknown[]): Examples {
+  return {
+    valid: good.map((payload) => ({ type, payload })),
+    invalid: [
+      ...NO_OBJECTS,
+      { type },
+      { type: 'other', payload: good[0] },
+      { type, payload: good[0], extra: 1 },
+      ...[null, true, {}, [good[0]], ...bad].map((payload) => ({ type, payload })),
+    ],
+  };
+}
+
+/** What somebody says, as it is delivered. */
+const CHAT = [
+  { username: 'jane.doe', message: 'Hello everyone!' },
+  [{ username: '"' }, { message: ' ' }],
+  [{ username: '' }, { message: '' }, { username: 1 }, { message: null }],
+] as const;
+
 const attachment = { node: 'gw-1.x7Kq', connection: 1 };
 const badAttachments = [
   { node: '' },
@@ -108,6 +155,8 @@ const NONNEGATIVE = [
   'MESSAGE_BURST',
   'MAILBOX_MESSAGES',
   'MAX_BACKPRESSURE_BYTES',
+  'CHAT_CHARACTERS',
+  'CHAT_RATE',
   'LOGIN_ATTEMPTS',
   'LOGIN_ATTEMPTS_PER_ADDRESS',
   'REGISTRATIONS_PER_ADDRESS',
@@ -165,15 +214,17 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     [{ token: UUID.toUpperCase() }, { token: `FF${UUID.slice(2)}` }, { resume: true }, { resume: false }],
     [...badUuids, { resume: null }, { resume: 'true' }, { resume: 1 }],
   ),
-  'client/logout.json': {
-    valid: [
-      { type: 'logout' },
-      { type: 'logout', payload: {} },
-      { type: 'logout', payload: { type: 'login' }, extra: 1 },
-      ...NO_OBJECTS.map((payload) => ({ type: 'logout', payload })),
-    ],
-    invalid: [...NO_OBJECTS, {}, { type: 'Logout' }, { type: ['logout'] }, { payload: null }],
-  },
+  'client/logout.json': payloadIgnored('logout'),
+  'client/logout_all.json': payloadIgnored('logout_all'),
+  'client/count.json': payloadIgnored('count'),
+  'client/set_username.json': text('set_username', ['CoolGamer42', '', '🦀', 'with "quotes"']),
+  'client/global_chat.json': text('global_chat', ['Hello everyone!', ' ', '🦀', 'a\nb'], ['']),
+  'client/private_chat.json': client(
+    'private_chat',
+    { target: 'jane.doe', message: 'Hey' },
+    [{ target: 'a' }, { message: '🦀' }],
+    [{ target: '' }, { message: '' }, { target: null }, { message: 1 }, { target: ['jane.doe'] }],
+  ),
 
   'server/auth_success.json': server(
     'auth_success',
@@ -212,6 +263,10 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     ],
     [{ message: '' }, { message: 1 }, { code: 'OTHER' }, { code: 'auth_required' }, { code: 1 }],
   ),
+  'server/player_count.json': value('player_count', [0, 42, 1_000_000], [-1, 1.5, '42']),
+  'server/display_name_updated.json': value('display_name_updated', ['CoolGamer42', '"'], ['', 42]),
+  'server/global_chat.json': server('global_chat', ...CHAT),
+  'server/private_chat.json': server('private_chat', ...CHAT),
   'server/logged_out.json': {
     valid: [
       { type: 'logged_out' },
@@ -266,6 +321,11 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     [{ reason: 'drained' }, { reason: 'node_lost' }, { reason: 'taken_over' }],
     [{ reason: 'other' }, { reason: null }],
   ),
+  'events/session.renamed.json': event(
+    { chosen: true },
+    [{ chosen: false }],
+    [{ chosen: null }, { chosen: 'CoolGamer42' }, { name: 'CoolGamer42' }],
+  ),
   'events/session.resumed.json': event(attachment, [{ connection: 2 }], badAttachments),
   'events/session.logged_out.json': event(
     { by: 'client' },
@@ -286,7 +346,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   ),
   'events/token.revoked.json': event(
     { token: TOKEN_HASH, reason: 'limit' },
-    [{ reason: 'operator', actor: 'ops' }, { reason: 'account' }],
+    [{ reason: 'operator', actor: 'ops' }, { reason: 'account' }, { reason: 'expired' }],
     [...badTokenHashes, { reason: 'other' }, { reason: null }, ...badActors],
   ),
 

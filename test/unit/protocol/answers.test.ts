@@ -4,7 +4,11 @@ import { compileServerValidators } from '../../../src/contract/validators.js';
 import {
   ANSWERS,
   authSuccess,
+  displayNameUpdated,
+  globalChat,
   loggedOutBy,
+  playerCount,
+  privateChat,
   registerSuccess,
   registrationError,
 } from '../../../src/protocol/answers.js';
@@ -26,9 +30,13 @@ const FRAMES: [name: string, frame: string][] = [
     `a logout by the ${reason}`,
     loggedOutBy(reason as Reason),
   ]),
+  ['a count', playerCount(42)],
   ...NAMES.flatMap((name): [string, string][] => [
     [`a login of ${name}`, authSuccess(name, TOKEN.toUpperCase())],
     [`a registration of ${name}`, registerSuccess(name, TOKEN)],
+    [`a renaming to ${name}`, displayNameUpdated(name)],
+    [`what ${name} says to all`, globalChat(name, name)],
+    [`what ${name} says to one`, privateChat(name, name)],
   ]),
 ];
 
@@ -54,6 +62,11 @@ describe('answers', () => {
     expect(ANSWERS.authRequired).toBe(
       '{"type":"error","payload":{"message":"Authentication required","code":"AUTH_REQUIRED"}}',
     );
+    expect(globalChat('jane.doe', 'Hello everyone!')).toBe(
+      '{"type":"global_chat","payload":{"username":"jane.doe","message":"Hello everyone!"}}',
+    );
+    expect(playerCount(42)).toBe('{"type":"player_count","payload":42}');
+    expect(displayNameUpdated('CoolGamer42')).toBe('{"type":"display_name_updated","payload":"CoolGamer42"}');
     expect(authSuccess('jane.doe', TOKEN)).toBe(
       `{"type":"auth_success","payload":{"username":"jane.doe","token":"${TOKEN}"}}`,
     );
