@@ -6,6 +6,7 @@ import { RedisClock } from './redis/clock.js';
 import { Keys } from './redis/keys.js';
 import { Accounts } from './store/accounts.js';
 import { Claims } from './store/claims.js';
+import { Matches } from './store/matches.js';
 import { Names } from './store/names.js';
 import { type SessionObserver, Sessions } from './store/sessions.js';
 import { Tokens } from './store/tokens.js';
@@ -35,6 +36,7 @@ export interface Deployment {
   readonly tokens: Tokens;
   readonly claims: Claims;
   readonly names: Names;
+  readonly matches: Matches;
   /** Opens one more connection. */
   connect(
     name: string,
@@ -68,7 +70,9 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
     client.raw.once('end', () => clients.delete(client));
     return client;
   };
+  let committer: Committer | undefined;
   const close = () => {
+    void committer?.close(0);
     for (const client of clients) client.close();
   };
 
@@ -84,7 +88,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
     const keys = new Keys(config.KEY_PREFIX, partitions);
     const clock = new RedisClock();
     clock.observe(await redis.time(keys.log(0)));
-    const committer = new Committer({
+    committer = new Committer({
       redis: commits,
       keys,
       node: config.nodeId,
@@ -105,6 +109,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       tokens: new Tokens(redis, keys),
       claims,
       names,
+      matches: new Matches(redis, keys, committer),
       connect,
       close,
     };

@@ -22,9 +22,11 @@ import { loginHandler } from './handlers/login.js';
 import { logoutHandler } from './handlers/logout.js';
 import { logoutAllHandler } from './handlers/logoutAll.js';
 import { privateChatHandler } from './handlers/privateChat.js';
+import { joinQueueHandler, leaveQueueHandler } from './handlers/queue.js';
 import { registerHandler } from './handlers/register.js';
 import { setUsernameHandler } from './handlers/setUsername.js';
 import { tokenAuthHandler } from './handlers/tokenAuth.js';
+import { MatchJobs } from './jobs/matches.js';
 import { CLOSE } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
 import { Limiter } from './redis/limiter.js';
@@ -48,6 +50,8 @@ const HANDLERS = [
   countHandler,
   globalChatHandler,
   privateChatHandler,
+  joinQueueHandler,
+  leaveQueueHandler,
 ];
 
 /** A gateway node: clients connect to it. */
@@ -66,7 +70,7 @@ export interface Server {
 
 /** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
 export async function startServer(config: Config, deployment: Deployment, logger: Logger): Promise<Server> {
-  const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names } = deployment;
+  const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names, matches } = deployment;
   const node = config.nodeId;
 
   // who is here, who else is there
@@ -91,7 +95,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     logger,
     onLoss: (sessionId, loss, connection) => presence.lose(sessionId, loss, connection),
     onGlobalChat: (frame) => gateway?.publish(frame),
-    onPrivateChat: (sessionIds, frame) => {
+    onDelivery: (sessionIds, frame) => {
       for (const id of sessionIds) presence.holderOf(id)?.send(frame);
     },
     onDoubt: () => reconciler.request(),
@@ -106,6 +110,8 @@ export async function startServer(config: Config, deployment: Deployment, logger
     logger,
     isOpen: (connection) => gateway?.isOpen(connection) ?? false,
   });
+
+  const matchJobs = new MatchJobs(redis, keys, logger, config.LAUNCH_ATTEMPTS);
 
   // what is done with messages
   const validators = compileClientValidators();
@@ -125,6 +131,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     tokens,
     claims,
     names,
+    matches,
     passwords: await Passwords.create({ concurrency: config.HASH_CONCURRENCY, queue: config.HASH_QUEUE }),
     attempts: new Attempts(redis, keys, {
       perAccount: config.LOGIN_ATTEMPTS,
@@ -136,6 +143,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     publisher: bus.publisher,
     chatLimit: new Limiter(redis, keys, 'chat', config.CHAT_RATE * CHAT_SECONDS, CHAT_SECONDS),
     clock,
+    formMatches: () => matchJobs.formSoon(),
     players: () => population.count(gateway?.size ?? 0),
     logger,
   };
@@ -218,10 +226,11 @@ export async function startServer(config: Config, deployment: Deployment, logger
       const leaving = drain(gateway.connections(), spreadMs, leave).then(() => true);
       const haveLeft = await within(spreadMs + FLUSH_MS, leaving);
       for (const connection of gateway.connections()) connection.close(CLOSE.goingAway);
-      const isFlushed = await committer.close(Math.max(CLOSING_MS, deadline - performance.now()));
+      const isFlushed = await committer.flush(Math.max(CLOSING_MS, deadline - performance.now()));
       await new Promise((resolve) => setTimeout(resolve, CLOSING_MS)); // for the closing frames to get out
       gateway.close();
       bus.close();
+      await within(CLOSING_MS, matchJobs.close());
       await leases.release();
       return isFlushed && haveLeft === true;
     },

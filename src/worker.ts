@@ -1,9 +1,17 @@
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Publisher } from './bus/publisher.js';
 import { Reaper } from './cluster/reaper.js';
 import type { Config } from './config/config.js';
 import type { Deployment } from './deployment.js';
+import { CommandLauncher } from './game/command.js';
+import { ContainerLauncher } from './game/container.js';
+import type { Launcher } from './game/launcher.js';
+import { Ports } from './game/ports.js';
+import { MatchJobs, startMatchWorker } from './jobs/matches.js';
 import { startJobs } from './jobs/queue.js';
+import { Host } from './matchmaking/host.js';
+import { Matchmaker } from './matchmaking/matchmaker.js';
 import { within } from './within.js';
 
 /** How long a worker that ends may take to finish what it is doing, in ms. */
@@ -17,9 +25,18 @@ export interface Worker {
   close(): Promise<void>;
 }
 
-/** Starts the reaper and the jobs. @throws Error with one clear sentence */
-export async function startWorker(config: Config, deployment: Deployment, logger: Logger): Promise<Worker> {
-  const { keys, redis, target, committer, sessions, claims, names } = deployment;
+/**
+ * Starts the reaper and the jobs.
+ * @param stopsGames whether game servers end with this worker
+ * @throws Error with one clear sentence
+ */
+export async function startWorker(
+  config: Config,
+  deployment: Deployment,
+  logger: Logger,
+  stopsGames: boolean,
+): Promise<Worker> {
+  const { keys, redis, target, committer, sessions, claims, names, matches, tokens } = deployment;
   const publisher = new Publisher(redis, keys, logger);
   const reaper = new Reaper({
     redis,
@@ -35,12 +52,36 @@ export async function startWorker(config: Config, deployment: Deployment, logger
     tell: (node) => publisher.reaped(node),
   });
   const jobs = await startJobs({ target, keys, logger, retentionHours: config.RETENTION_HOURS });
+  const host = new Host({
+    redis,
+    keys,
+    matches,
+    sessions,
+    tokens,
+    publisher,
+    launcher: launcherOf(config),
+    ports: new Ports(redis, keys, hostname(), config.gamePorts),
+    worker: config.nodeId,
+    machine: hostname(),
+    address: config.gameHost,
+    logger,
+  });
+  const matchJobs = new MatchJobs(redis, keys, logger, config.LAUNCH_ATTEMPTS);
+  const matchmaker = new Matchmaker({ redis, keys, sessions, matches, size: config.MATCH_SIZE });
+  const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
   reaper.start();
   return {
     unreadiness: () => (redis.isReady ? null : 'Redis cannot be reached'),
     async close() {
-      await within(CLOSING_MS, Promise.all([reaper.close(), jobs.close()]));
-      await committer.close(0);
+      await within(CLOSING_MS, Promise.all([reaper.close(), jobs.close(), matchWorker.close()]));
+      await within(CLOSING_MS, Promise.all([host.close(stopsGames), matchJobs.close()]));
+      await committer.flush(CLOSING_MS);
     },
   };
+}
+
+function launcherOf({ GAME_LAUNCHER, GAME_COMMAND, GAME_IMAGE, CONTAINER_ENGINE }: Config): Launcher {
+  return GAME_LAUNCHER === 'container'
+    ? new ContainerLauncher({ engine: CONTAINER_ENGINE, image: GAME_IMAGE! })
+    : new CommandLauncher(GAME_COMMAND);
 }

@@ -21,8 +21,8 @@ export interface BusOptions {
   readonly onLoss: (sessionId: string, loss: Loss, connection?: number) => void;
   /** Somebody has said something to all: a frame for every session of this node. */
   readonly onGlobalChat: (frame: string) => void;
-  /** Somebody has said something to sessions of this node. */
-  readonly onPrivateChat: (sessions: readonly string[], frame: string) => void;
+  /** A frame for some sessions of this node. */
+  readonly onDelivery: (sessions: readonly string[], frame: string) => void;
   /**
    * The node is subscribed, again or for the first time, so that it may have missed what was published before; or it was
    * taken for lost.
@@ -123,11 +123,11 @@ export class Bus {
   }
 
   private take(notice: Notice): void {
-    const { onLoss, onDoubt, onPrivateChat } = this.options;
+    const { onLoss, onDoubt, onDelivery } = this.options;
     if (notice.type === 'ended') onLoss(notice.session, notice.by);
     else if (notice.type === 'taken_over') onLoss(notice.session, 'taken_over', notice.connection);
     else if (notice.type === 'reaped') onDoubt();
-    else if (notice.type === 'chat') onPrivateChat(notice.sessions, notice.frame);
+    else if (notice.type === 'frame') onDelivery(notice.sessions, notice.frame);
   }
 }
 

@@ -10,7 +10,7 @@ export type Notice =
   | { readonly type: 'ended'; readonly session: string; readonly by: OutsideEnd }
   | { readonly type: 'taken_over'; readonly session: string; readonly connection: number }
   | { readonly type: 'reaped' }
-  | { readonly type: 'chat'; readonly sessions: readonly string[]; readonly frame: string };
+  | { readonly type: 'frame'; readonly sessions: readonly string[]; readonly frame: string };
 
 /** Publishes to the nodes. */
 export class Publisher {
@@ -48,8 +48,8 @@ export class Publisher {
   }
 
   /** A frame for some sessions of a node. @throws Unavailable */
-  async chatWith(node: string, sessions: readonly string[], frame: string): Promise<void> {
-    const notice: Notice = { type: 'chat', sessions, frame };
+  async deliver(node: string, sessions: readonly string[], frame: string): Promise<void> {
+    const notice: Notice = { type: 'frame', sessions, frame };
     await reading(this.publish(this.keys.nodeChannel(node), JSON.stringify(notice)));
   }
 

@@ -107,7 +107,7 @@ async function startNode(
   });
   takeDown.push(() => admin.close());
   if (role !== 'serve') {
-    worker = await startWorker(config, deployment, logger);
+    worker = await startWorker(config, deployment, logger, role === 'start');
     takeDown.push(() => worker!.close());
   }
   if (role !== 'work') server = await (await loadServer())(config, deployment, logger);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism, hostname, networkInterfaces } from 'node:os';
 import type { ConfigVariables } from '../contract/config.generated.js';
 import { compileConfigValidator } from '../contract/validators.js';
 import type { Address, RedisTarget } from '../redis/client.js';
@@ -15,6 +15,10 @@ export interface Config extends ConfigVariables {
   readonly trustedProxies: readonly string[];
   /** Null: any. */
   readonly allowedOrigins: ReadonlySet<string> | null;
+  /** Ports for game servers. */
+  readonly gamePorts: { readonly from: number; readonly to: number };
+  /** Where players reach this machine. */
+  readonly gameHost: string;
 }
 
 /** A setting is bad. The message is one sentence for the operator. */
@@ -28,12 +32,17 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const result = compileConfigValidator()(environment);
   if (!result.ok) throw new BadConfig(result.problem);
   const variables = result.config;
+  if (variables.GAME_LAUNCHER === 'container' && !variables.GAME_IMAGE) {
+    throw new BadConfig('GAME_IMAGE is not set; it is required with GAME_LAUNCHER=container.');
+  }
   return {
     ...variables,
     HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
     redis: redisTarget(variables),
     nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
     trustedProxies: listOf(variables.TRUSTED_PROXIES).map(proxy),
+    gamePorts: portRange(variables.GAME_PORTS),
+    gameHost: variables.GAME_HOST ?? ownAddress(),
     allowedOrigins: variables.ALLOWED_ORIGINS ? new Set(listOf(variables.ALLOWED_ORIGINS)) : null,
   };
 }
@@ -79,6 +88,17 @@ function addressesOf(list: string): Address[] {
     if (port > 65_535) throw new BadConfig(`${port}, in ${address}, is no port.`);
     return { host, port };
   });
+}
+
+function portRange(text: string): Config['gamePorts'] {
+  const [from = 0, to = 0] = text.split('-').map(Number);
+  if (from > to || to > 65_535) throw new BadConfig(`GAME_PORTS is "${text}", which is no range of ports.`);
+  return { from, to };
+}
+
+function ownAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1';
 }
 
 /** What looks like an address or a range and is none is told only by its parts. */

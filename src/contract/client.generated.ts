@@ -23,6 +23,28 @@ export interface GlobalChatMessage {
 }
 
 /**
+ * Joins the match queue.
+ */
+export interface JoinQueueMessage {
+  type: 'join_queue';
+  /**
+   * Ignored, any JSON value.
+   */
+  payload?: unknown;
+}
+
+/**
+ * Leaves the match queue.
+ */
+export interface LeaveQueueMessage {
+  type: 'leave_queue';
+  /**
+   * Ignored, any JSON value.
+   */
+  payload?: unknown;
+}
+
+/**
  * Authenticates the connection by username and password. Every login issues a new token.
  */
 export interface LoginMessage {
@@ -139,6 +161,8 @@ export interface TokenAuthMessage {
 export type ClientMessage =
   | CountMessage
   | GlobalChatMessage
+  | JoinQueueMessage
+  | LeaveQueueMessage
   | LoginMessage
   | LogoutMessage
   | LogoutAllMessage

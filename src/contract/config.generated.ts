@@ -61,6 +61,38 @@ export interface ConfigVariables {
    */
   PARTITIONS: 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 256;
   /**
+   * Players of a match.
+   */
+  MATCH_SIZE: number;
+  /**
+   * How game servers are started: as programs of the machine, or in containers.
+   */
+  GAME_LAUNCHER: 'command' | 'container';
+  /**
+   * Command line that runs a game server, with PORT and PLAYERS_JSON in its environment. Unset: a small program that stands for one.
+   */
+  GAME_COMMAND?: string;
+  /**
+   * Image of the game server. Required with GAME_LAUNCHER=container.
+   */
+  GAME_IMAGE?: string;
+  /**
+   * Program that runs containers: podman or docker.
+   */
+  CONTAINER_ENGINE: string;
+  /**
+   * Ports for game servers on each machine, the first and the last.
+   */
+  GAME_PORTS: string;
+  /**
+   * Address of this machine for players. Unset: its first address that is not a loopback.
+   */
+  GAME_HOST?: string;
+  /**
+   * Times that the launch of a game server is tried before its match fails.
+   */
+  LAUNCH_ATTEMPTS: number;
+  /**
    * Label of this node. Its id is the label and a suffix that is new at each boot.
    */
   NODE_ID?: string;

@@ -26,7 +26,7 @@ export interface CloudEvent {
    */
   type: EventType;
   /**
-   * Id of the session or account that changed.
+   * Id of the session, account or match that changed.
    */
   subject: string;
   /**
@@ -45,6 +45,80 @@ export interface CloudEvent {
    * What the schema of the type says.
    */
   data: EventData[EventType];
+}
+
+/**
+ * exited: the game server has ended. lost: nobody knows what became of it.
+ */
+export type MatchEndReason = 'exited' | 'lost';
+
+/**
+ * The game server of a match has ended. Subject: the match.
+ */
+export interface MatchEnded {
+  reason: MatchEndReason;
+}
+
+/**
+ * The game server of a match could not be started. Subject: the match.
+ */
+export type MatchFailed = Record<string, never>;
+
+/**
+ * A match has its players. Subject: the match.
+ */
+export interface MatchFormed {
+  /**
+   * Their sessions, in the order in which they joined.
+   *
+   * @minItems 1
+   */
+  players: [string, ...string[]];
+}
+
+/**
+ * The game server of a match runs. Subject: the match.
+ */
+export interface MatchStarted {
+  /**
+   * Address for the players.
+   */
+  host: string;
+  port: number;
+  /**
+   * Id of the game server, as its launcher has it.
+   */
+  server: string;
+  /**
+   * The machine that it runs on.
+   */
+  machine: string;
+}
+
+/**
+ * A session is in the match queue. Subject: the session.
+ */
+export interface QueueJoined {
+  /**
+   * Its place in line, if it is an old one: when it joined first, Redis' time in ms since the epoch.
+   */
+  since?: number;
+}
+
+/**
+ * client: it was asked to. detached, ended: so is the session. matched: a match has it. failed: the match it had came to nothing, and it is detached.
+ */
+export type QueueLeftReason = 'client' | 'detached' | 'ended' | 'matched' | 'failed';
+
+/**
+ * A session is not in the match queue any more. Subject: the session.
+ */
+export interface QueueLeft {
+  reason: QueueLeftReason;
+  /**
+   * The match.
+   */
+  match?: string;
 }
 
 /**
@@ -173,6 +247,12 @@ export interface TokenRevoked {
 /** The data of each type of event. */
 export interface EventData {
   'account.registered': AccountRegistered;
+  'match.ended': MatchEnded;
+  'match.failed': MatchFailed;
+  'match.formed': MatchFormed;
+  'match.started': MatchStarted;
+  'queue.joined': QueueJoined;
+  'queue.left': QueueLeft;
   'session.detached': SessionDetached;
   'session.expired': SessionExpired;
   'session.logged_out': SessionLoggedOut;

@@ -31,6 +31,13 @@ export interface AuthSuccess {
 }
 
 /**
+ * Answers leave_queue: the session is not in the match queue any more.
+ */
+export interface Dequeued {
+  type: 'dequeued';
+}
+
+/**
  * Answers set_username.
  */
 export interface DisplayNameUpdated {
@@ -98,6 +105,41 @@ export interface LoggedOut {
 }
 
 /**
+ * The game server of a match could not be started. The player is in the queue again, first in line.
+ */
+export interface MatchError {
+  type: 'match_error';
+  payload: {
+    message: string;
+  };
+}
+
+/**
+ * A match of this player has a game server.
+ */
+export interface MatchFound {
+  type: 'match_found';
+  payload: {
+    /**
+     * Port of the game server.
+     */
+    port: number;
+    /**
+     * Display names of the players.
+     */
+    players: string[];
+    /**
+     * Id of the game server, as its launcher has it.
+     */
+    containerID: string;
+    /**
+     * Address of the game server.
+     */
+    host: string;
+  };
+}
+
+/**
  * Answers count: open connections on all nodes, 2 seconds old at most.
  */
 export interface PlayerCount {
@@ -117,6 +159,13 @@ export interface PrivateChat {
     username: string;
     message: string;
   };
+}
+
+/**
+ * Answers join_queue: the session is in the match queue.
+ */
+export interface Queued {
+  type: 'queued';
 }
 
 /**
@@ -143,10 +192,14 @@ export interface RegisterSuccess {
 export type ServerMessage =
   | AuthError
   | AuthSuccess
+  | Dequeued
   | DisplayNameUpdated
   | ErrorMessage
   | GlobalChat
   | LoggedOut
+  | MatchError
+  | MatchFound
   | PlayerCount
   | PrivateChat
+  | Queued
   | RegisterSuccess;

@@ -11,6 +11,7 @@ import type { Limiter } from '../redis/limiter.js';
 import type { Accounts } from '../store/accounts.js';
 import type { Log } from '../store/change.js';
 import type { Claims } from '../store/claims.js';
+import type { Matches } from '../store/matches.js';
 import type { Names } from '../store/names.js';
 import type { Sessions } from '../store/sessions.js';
 import type { TokenSettings, Tokens } from '../store/tokens.js';
@@ -38,6 +39,7 @@ export interface Context {
   readonly tokens: Tokens;
   readonly claims: Claims;
   readonly names: Names;
+  readonly matches: Matches;
   readonly passwords: Passwords;
   readonly attempts: Attempts;
   readonly presence: Presence<Client>;
@@ -46,6 +48,8 @@ export interface Context {
   /** Counts chat messages by session. */
   readonly chatLimit: Limiter;
   readonly clock: RedisClock;
+  /** Somebody waits for a match. */
+  readonly formMatches: () => void;
   /** How many players there are, on all nodes. */
   readonly players: () => number;
   readonly logger: Logger;

@@ -20,7 +20,7 @@ export function privateChatHandler(context: Context): Handler {
       if (accountId === null) return;
       const frame = privateChat(session.displayName, message);
       const nodes = await whereabouts(context, accountId);
-      await Promise.all([...nodes].map(([node, ids]) => context.publisher.chatWith(node, ids, frame)));
+      await Promise.all([...nodes].map(([node, ids]) => context.publisher.deliver(node, ids, frame)));
     },
   });
 }

@@ -14,6 +14,7 @@ ARGV[4]   operations, JSON: [[checks, events, writes], ...]
             write  ["put", key, field, version, body, expires at (ms) or 0]
                    ["delete", key, field]
                    ["rank", key, member, offset]   sorted set, score = time of the commit (ms) + offset
+                   ["place", key, member, score]   sorted set
                    ["unrank", key, member]
                    ["add", key, member]            set
                    ["remove", key, member]
@@ -111,6 +112,9 @@ local apply = {
   end,
   rank = function(key, member, offset, _, _, time)
     call('ZADD', key, string.format('%.0f', time + offset), member)
+  end,
+  place = function(key, member, score)
+    call('ZADD', key, string.format('%.0f', score), member)
   end,
   unrank = function(key, member)
     call('ZREM', key, member)

@@ -82,14 +82,19 @@ export class Committer {
     return oldest;
   }
 
-  /** Waits until everything is answered, at most `timeoutMs`; then refuses new operations. True when nothing is left. */
-  async close(timeoutMs: number): Promise<boolean> {
+  /** Waits until everything is answered, at most `timeoutMs`. True when nothing is left. */
+  async flush(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     while (this.backlog > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+    return this.backlog === 0;
+  }
+
+  /** Flushes, and refuses new operations from then on. True when nothing is left. */
+  async close(timeoutMs: number): Promise<boolean> {
+    const flushed = await this.flush(timeoutMs);
     this.closed = true;
-    const flushed = this.backlog === 0;
     for (const queue of this.queues.values()) queue.close();
     return flushed;
   }

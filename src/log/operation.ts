@@ -35,6 +35,7 @@ export type Write =
   | readonly ['put', key: string, field: string, version: number, body: string, expiresAtMs: number]
   | readonly ['delete', key: string, field: string]
   | readonly ['rank', key: string, member: string, offsetMs: number]
+  | readonly ['place', key: string, member: string, score: number]
   | readonly ['unrank', key: string, member: string]
   | readonly ['add', key: string, member: string]
   | readonly ['remove', key: string, member: string]

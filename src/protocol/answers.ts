@@ -25,6 +25,9 @@ export const ANSWERS = {
   invalidPayload: errorFrame('INVALID_PAYLOAD'),
   rateLimited: errorFrame('RATE_LIMITED'),
   unavailable: errorFrame('SERVICE_UNAVAILABLE'),
+  queued: frame({ type: 'queued' }),
+  dequeued: frame({ type: 'dequeued' }),
+  matchError: frame({ type: 'match_error', payload: { message: 'Failed to start game server' } }),
   loggedOut: frame({ type: 'logged_out' }),
   loginFormat: authError('loginFormat'),
   badCredentials: authError('credentials'),
@@ -57,6 +60,11 @@ export function globalChat(username: string, message: string): Frame {
 /** `private_chat`. */
 export function privateChat(username: string, message: string): Frame {
   return frame({ type: 'private_chat', payload: { username, message } });
+}
+
+/** `match_found`. @param containerID id of the game server @param players their display names */
+export function matchFound(host: string, port: number, containerID: string, players: string[]): Frame {
+  return frame({ type: 'match_found', payload: { port, players, containerID, host } });
 }
 
 /** `register_success`. */

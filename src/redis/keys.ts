@@ -69,6 +69,46 @@ export class Keys {
     return `${this.prefix}{${partition}}:detached`;
   }
 
+  /** Sorted set: sessions that wait for a match, by the time that they have joined (ms). */
+  queue(partition: number): string {
+    return `${this.prefix}{${partition}}:queue`;
+  }
+
+  /** Record: a match that is formed, or has a game server. */
+  match(partition: number, matchId: string): string {
+    return `${this.prefix}{${partition}}:match:${matchId}`;
+  }
+
+  /** Record: the sessions that a match is about to take. */
+  matchPlan(partition: number, matchId: string): string {
+    return `${this.prefix}{${partition}}:plan:${matchId}`;
+  }
+
+  /** Sorted set: planned matches, by the time of their plan (ms). */
+  matchPlans(partition: number): string {
+    return `${this.prefix}{${partition}}:plans`;
+  }
+
+  /** Sorted set: matches that are formed, or have failed, by the time of that (ms). */
+  pendingMatches(partition: number): string {
+    return `${this.prefix}{${partition}}:pending`;
+  }
+
+  /** Sorted set: matches that have a game server, by the time of their start (ms). */
+  runningMatches(partition: number): string {
+    return `${this.prefix}{${partition}}:running`;
+  }
+
+  /** Hash: which match has which port of a machine. */
+  ports(machine: string): string {
+    return `${this.prefix}{ports}:${machine}`;
+  }
+
+  /** String with an expiry: which worker watches over the game server of a match. */
+  watch(matchId: string): string {
+    return `${this.prefix}{watch}:${matchId}`;
+  }
+
   /** String: why a session was ended from outside, for its node if it missed the message. Expires. */
   ended(partition: number, sessionId: string): string {
     return `${this.prefix}{${partition}}:ended:${sessionId}`;

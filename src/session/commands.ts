@@ -31,6 +31,14 @@ export type SessionCommand =
   | { readonly type: 'logOut'; readonly by: 'operator' | 'account'; readonly actor?: string }
   /** The client chooses a display name, or goes back to its account's name. */
   | { readonly type: 'rename'; readonly attachment: Attachment; readonly chosen: boolean }
+  /** The client wants to play. `over`: the match that it was in last is over, or on its way without need of it. */
+  | { readonly type: 'joinQueue'; readonly attachment: Attachment; readonly over?: string | undefined }
+  /** The client doesn't want to play now. */
+  | { readonly type: 'leaveQueue'; readonly attachment: Attachment }
+  /** A match takes the session from the queue. */
+  | { readonly type: 'match'; readonly match: string }
+  /** The match that has the session has come to nothing: back to its place in line. */
+  | { readonly type: 'unmatch'; readonly match: string }
   /** The connection has begun another session, `successor`. */
   | { readonly type: 'replace'; readonly attachment: Attachment; readonly successor: string }
   /** Nobody has resumed the session in time. `now` is Redis' time, in ms; `resumeMs` how long a session waits. */

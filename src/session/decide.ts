@@ -1,6 +1,13 @@
 import type { SessionCommand } from './commands.js';
 import type { SessionEvent } from './events.js';
-import { type Attachment, type DetachReason, isLive, type SessionState, sameAttachment } from './state.js';
+import {
+  type Attachment,
+  type DetachReason,
+  isLive,
+  type LiveState,
+  type SessionState,
+  sameAttachment,
+} from './state.js';
 
 /** Why a command does not apply. */
 export type Refusal =
@@ -8,11 +15,11 @@ export type Refusal =
   | 'no_session'
   | 'attached_elsewhere'
   | 'not_attached_here'
-  | 'not_due';
+  | 'not_due'
+  | 'in_queue'
+  | 'not_in_queue';
 
-export type Decision =
-  | { readonly events: readonly [SessionEvent, ...SessionEvent[]] }
-  | { readonly refused: Refusal };
+export type Decision = { readonly events: readonly SessionEvent[] } | { readonly refused: Refusal };
 
 /** What a command does to a session in a state: the events to record, or why it doesn't apply. Pure. */
 export function decide(command: SessionCommand, state: SessionState): Decision {
@@ -27,9 +34,10 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
     case 'resume': {
       const resumed = { type: 'session.resumed', data: { ...command.attachment } } as const;
       if (state.status === 'detached') return happened(resumed);
-      if (state.attachment.node === command.lostNode) return happened(detached('node_lost'), resumed);
+      if (state.attachment.node === command.lostNode)
+        return happened(...detached(state, 'node_lost'), resumed);
       if (command.takeOver && !sameAttachment(state.attachment, command.attachment)) {
-        return happened(detached('taken_over'), resumed);
+        return happened(...detached(state, 'taken_over'), resumed);
       }
       return refused('attached_elsewhere');
     }
@@ -41,19 +49,19 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
         : refused('attached_elsewhere');
     case 'detach':
       return isAttachedTo(state, command.attachment)
-        ? happened(detached(command.reason))
+        ? happened(...detached(state, command.reason))
         : refused('not_attached_here');
     case 'loseNode':
       return state.status === 'attached' && state.attachment.node === command.node
-        ? happened(detached('node_lost'))
+        ? happened(...detached(state, 'node_lost'))
         : refused('not_attached_here');
     case 'logOut':
       if (command.by === 'client') {
         return isAttachedTo(state, command.attachment)
-          ? happened({ type: 'session.logged_out', data: { by: 'client' } })
+          ? happened(...leaving(state, 'ended'), { type: 'session.logged_out', data: { by: 'client' } })
           : refused('not_attached_here');
       }
-      return happened({
+      return happened(...leaving(state, 'ended'), {
         type: 'session.logged_out',
         data: command.actor === undefined ? { by: command.by } : { by: command.by, actor: command.actor },
       });
@@ -61,9 +69,34 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
       return isAttachedTo(state, command.attachment)
         ? happened({ type: 'session.renamed', data: { chosen: command.chosen } })
         : refused('not_attached_here');
+    case 'joinQueue':
+      if (!isAttachedTo(state, command.attachment)) return refused('not_attached_here');
+      return state.play === null || (state.play.status === 'matched' && state.play.match === command.over)
+        ? happened({ type: 'queue.joined', data: {} })
+        : refused('in_queue');
+    case 'leaveQueue':
+      if (!isAttachedTo(state, command.attachment)) return refused('not_attached_here');
+      return state.play?.status === 'waiting'
+        ? happened({ type: 'queue.left', data: { reason: 'client' } })
+        : refused('not_in_queue');
+    case 'match':
+      return state.play?.status === 'waiting'
+        ? happened({ type: 'queue.left', data: { reason: 'matched', match: command.match } })
+        : refused('not_in_queue');
+    case 'unmatch':
+      if (state.play?.status !== 'matched' || state.play.match !== command.match)
+        return refused('not_in_queue');
+      return happened(
+        state.status === 'attached'
+          ? { type: 'queue.joined', data: { since: state.play.since } }
+          : { type: 'queue.left', data: { reason: 'failed', match: command.match } },
+      );
     case 'replace':
       return isAttachedTo(state, command.attachment)
-        ? happened({ type: 'session.replaced', data: { successor: command.successor } })
+        ? happened(...leaving(state, 'ended'), {
+            type: 'session.replaced',
+            data: { successor: command.successor },
+          })
         : refused('not_attached_here');
     case 'expire':
       return state.status === 'detached' && command.now >= state.since + command.resumeMs
@@ -74,7 +107,7 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
   }
 }
 
-function happened(...events: [SessionEvent, ...SessionEvent[]]): Decision {
+function happened(...events: readonly SessionEvent[]): Decision {
   return { events };
 }
 
@@ -82,8 +115,13 @@ function refused(refusal: Refusal): Decision {
   return { refused: refusal };
 }
 
-function detached(reason: DetachReason): SessionEvent {
-  return { type: 'session.detached', data: { reason } };
+/** Who waits for a match and goes, waits no more. */
+function leaving({ play }: LiveState, reason: 'detached' | 'ended'): SessionEvent[] {
+  return play?.status === 'waiting' ? [{ type: 'queue.left', data: { reason } }] : [];
+}
+
+function detached(state: LiveState, reason: DetachReason): SessionEvent[] {
+  return [...leaving(state, 'detached'), { type: 'session.detached', data: { reason } }];
 }
 
 function startedData(command: Extract<SessionCommand, { type: 'start' }>) {

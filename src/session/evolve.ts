@@ -15,21 +15,23 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
       accountId,
       token,
       isRenamed: false,
+      play: null,
       attachment: { node, connection },
       since: at,
     };
   }
   if (!isLive(state)) throw illegal(state, event);
-  const { accountId, token, isRenamed } = state;
+  const { accountId, token, isRenamed, play } = state;
 
   switch (event.type) {
     case 'session.detached':
-      if (state.status !== 'attached') throw illegal(state, event);
+      if (state.status !== 'attached' || play?.status === 'waiting') throw illegal(state, event);
       return {
         status: 'detached',
         accountId,
         token,
         isRenamed,
+        play,
         attachment: state.attachment,
         reason: event.data.reason,
         since: at,
@@ -42,6 +44,7 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
         accountId,
         token,
         isRenamed,
+        play,
         attachment: { node, connection },
         since: at,
       };
@@ -49,10 +52,22 @@ export function evolve(state: SessionState, event: SessionEvent, at: number): Se
     case 'session.renamed':
       if (state.status !== 'attached') throw illegal(state, event);
       return { ...state, isRenamed: event.data.chosen, since: at };
+    case 'queue.joined':
+      if (state.status !== 'attached' || play?.status === 'waiting') throw illegal(state, event);
+      return { ...state, play: { status: 'waiting', since: event.data.since ?? at }, since: at };
+    case 'queue.left': {
+      const { reason, match } = event.data;
+      const isExpected = reason === 'failed' ? 'matched' : 'waiting';
+      if (play?.status !== isExpected) throw illegal(state, event);
+      if (reason !== 'matched') return { ...state, play: null, since: at };
+      if (match === undefined) throw illegal(state, event);
+      return { ...state, play: { status: 'matched', since: play.since, match }, since: at };
+    }
     case 'session.logged_out':
+      if (play?.status === 'waiting') throw illegal(state, event);
       return { status: 'ended' };
     case 'session.replaced':
-      if (state.status !== 'attached') throw illegal(state, event);
+      if (state.status !== 'attached' || play?.status === 'waiting') throw illegal(state, event);
       return { status: 'ended' };
     case 'session.expired':
       if (state.status !== 'detached') throw illegal(state, event);

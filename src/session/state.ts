@@ -7,6 +7,14 @@ export interface Attachment {
   readonly connection: number;
 }
 
+/**
+ * What a session has to do with matches. `since` is when it joined the queue, Redis' time in ms since the epoch. A match
+ * keeps those it has taken until they join again.
+ */
+export type Play =
+  | { readonly status: 'waiting'; readonly since: number }
+  | { readonly status: 'matched'; readonly since: number; readonly match: string };
+
 export type DetachReason = 'closed' | 'drained' | 'node_lost' | 'taken_over';
 
 interface Ownership {
@@ -15,6 +23,7 @@ interface Ownership {
   readonly token: string;
   /** Whether it has a display name of its own. Which one is not in the log, and no matter of state. */
   readonly isRenamed: boolean;
+  readonly play: Play | null;
 }
 
 /** State of a session. `since` is the time of the last change, Redis' time in ms since the epoch. */

@@ -31,12 +31,22 @@ export function newSessionId(accountId: string): string {
   return `s${accountId.slice(1)}${randomBytes(SESSION_BYTES - ACCOUNT_BYTES).toString('base64url')}`;
 }
 
+/** A new match id: `m` and 12 random bytes in base64url. */
+export function newMatchId(): string {
+  return `m${randomBytes(ACCOUNT_BYTES).toString('base64url')}`;
+}
+
+/** Whether an id is that of a match. */
+export function isMatchId(id: string): boolean {
+  return id[0] === 'm';
+}
+
 /** The account that a session belongs to. */
 export function accountOfSession(sessionId: string): string {
   return `a${sessionId.slice(1, 17)}`;
 }
 
-/** The bucket that an account id or session id carries. */
+/** The bucket that the id of an account, a session or a match carries. */
 export function bucketOfId(id: string): number {
   return Buffer.from(id.slice(1, 5), 'base64url')[0]!;
 }

@@ -5,6 +5,7 @@ import {
   initialState,
   isLive,
   type LiveState,
+  type Play,
   type SessionState,
 } from '../session/state.js';
 import type { Versioned } from './change.js';
@@ -26,8 +27,13 @@ type Body = [
   token: string,
   node: string,
   connection: number,
-  displayName?: string | undefined,
+  /** Null: the account's username. */
+  displayName?: string | null,
+  play?: [since: number, match?: string],
 ];
+
+/** Instead of a time in a record: the time of the commit that wrote it. */
+const NOW = 0;
 
 /** A session as it is stored: what the log says of it, and beside that what the log must not hold. */
 export interface Stored<S extends SessionState = SessionState> extends Versioned<S> {
@@ -41,17 +47,18 @@ export const NOT_STORED: Stored = { state: initialState, version: 0, displayName
 /** Reads what `sessionWrites` wrote. */
 export function readSession(sessionId: string, record: StoredRecord | null): Stored {
   if (!record) return NOT_STORED;
-  const [reason, token, node, connection, displayName] = JSON.parse(record.body) as Body;
+  const [reason, token, node, connection, displayName = null, play] = JSON.parse(record.body) as Body;
   const common = {
     accountId: accountOfSession(sessionId),
     token,
-    isRenamed: displayName !== undefined,
+    isRenamed: displayName !== null,
+    play: play ? readPlay(play, record.at) : null,
     attachment: { node, connection },
     since: record.at,
   };
   return {
     version: record.version,
-    displayName: displayName ?? null,
+    displayName,
     state: reason === null ? { status: 'attached', ...common } : { status: 'detached', ...common, reason },
   };
 }
@@ -89,6 +96,15 @@ export function sessionWrites(
     writes.push(['unrank', keys.detached(partition), sessionId]);
   }
 
+  const waitedSince = waitingSince(before);
+  const waitsSince = waitingSince(next);
+  if (waitsSince !== null && waitedSince === null) {
+    const key = keys.queue(partition);
+    writes.push(waitsSince === NOW ? ['rank', key, sessionId, 0] : ['place', key, sessionId, waitsSince]);
+  } else if (waitsSince === null && waitedSince !== null) {
+    writes.push(['unrank', keys.queue(partition), sessionId]);
+  }
+
   if (isLive(next)) {
     writes.push(['put', key, sessionId, after.version, bodyOf(next, after.displayName), 0]);
     const rank = next.status === 'detached' ? DETACHED_RANK : 0;
@@ -115,9 +131,20 @@ export function freedNameOf(sessionId: string, displayName: string): string {
 }
 
 function bodyOf(state: LiveState, displayName: string | null): string {
-  const { token, attachment } = state;
+  const { token, attachment, play } = state;
   const reason = state.status === 'detached' ? state.reason : null;
   const body: Body = [reason, token, attachment.node, attachment.connection];
-  if (displayName !== null) body.push(displayName);
+  if (displayName !== null || play) body.push(displayName);
+  if (play) body.push(play.status === 'matched' ? [play.since, play.match] : [play.since]);
   return JSON.stringify(body);
+}
+
+function readPlay([since, match]: NonNullable<Body[5]>, at: number): Play {
+  return match === undefined
+    ? { status: 'waiting', since: since === NOW ? at : since }
+    : { status: 'matched', since, match };
+}
+
+function waitingSince(state: SessionState): number | null {
+  return isLive(state) && state.play?.status === 'waiting' ? state.play.since : null;
 }

@@ -93,10 +93,16 @@ export class Sessions {
   async execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
     const { displayName, also = noChange, commit = (operation) => this.log.commit(operation) } = options;
     const { partition } = sessionPlace(this.keys, sessionId);
+    let isFresh = options.known === undefined;
     let current = options.known ?? (await this.load(sessionId));
     for (;;) {
       const decision = decide(command, current.state);
-      if ('refused' in decision) return { done: false, refused: decision.refused, state: current.state };
+      if ('refused' in decision) {
+        if (isFresh) return { done: false, refused: decision.refused, state: current.state };
+        current = await this.load(sessionId);
+        isFresh = true;
+        continue;
+      }
       const { change, after } = this.changeOf(sessionId, current, decision.events, {
         displayName,
         endedBy: endedFromOutside(command),
@@ -119,6 +125,7 @@ export class Sessions {
         return { done: false, refused: 'guarded', state: current.state };
       }
       current = readSession(sessionId, result.found);
+      isFresh = true;
     }
   }
 
@@ -186,7 +193,13 @@ export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
 
 /** The state as it is stored: since the commit. */
 export function stamped(after: Stored, at: number): Stored {
-  return isLive(after.state) ? { ...after, state: { ...after.state, since: at } } : after;
+  if (!isLive(after.state)) return after;
+  const { play } = after.state;
+  const hasJoined = play?.status === 'waiting' && play.since === 0;
+  return {
+    ...after,
+    state: { ...after.state, since: at, play: hasJoined ? { status: 'waiting', since: at } : play },
+  };
 }
 
 function liveSessions(

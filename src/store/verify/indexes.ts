@@ -27,8 +27,9 @@ export class SessionIndexes {
         ['zscore', keys.detached(partition), id],
         ['sismember', keys.nodeSessions(partition, node), id],
         ['sismember', keys.nodes(partition), node],
+        ['zscore', keys.queue(partition), id],
       ],
-      judge: ([record, resumeScore, detachedScore, isOfNode, isNodeKnown]) => {
+      judge: ([record, resumeScore, detachedScore, isOfNode, isNodeKnown, queueScore]) => {
         const now = parseRecord(record as string | null);
         if (!now) return [];
         if (now.version !== stored.version) return this.hasAll(id, now);
@@ -36,6 +37,9 @@ export class SessionIndexes {
         const expect = (what: string, found: unknown, expected: unknown) => {
           if (found !== expected) wrong.push(`${id} has ${found ?? 'no place'} in ${what}, not ${expected}`);
         };
+        if (state.play?.status === 'waiting') {
+          expect(keys.queue(partition), queueScore, String(state.play.since));
+        }
         const rank = state.status === 'detached' ? DETACHED_RANK : 0;
         expect(keys.tokenSessions(partition, state.token), resumeScore, String(now.at + rank));
         if (state.status === 'detached') {
@@ -67,6 +71,12 @@ export class SessionIndexes {
   isDetached(id: string): Check {
     const key = this.keys.detached(this.partition);
     return this.belongs(key, id, 'zscore', ({ status }) => status === 'detached');
+  }
+
+  /** What is in the match queue must wait for a match. */
+  isWaiting(id: string): Check {
+    const key = this.keys.queue(this.partition);
+    return this.belongs(key, id, 'zscore', ({ play }) => play?.status === 'waiting');
   }
 
   private belongs(

@@ -80,6 +80,14 @@ export class PartitionCheck {
         await this.check(ids.map((id) => indexes.isOfNode(node, id)));
       }
     }
+    for (const some of batches(page.matches, RECORDS)) {
+      const found = [...(await readRecords(redis, keys, some))];
+      await this.compare(new Map(found.flatMap(([id, record]) => (record ? [[id, record]] : []))));
+    }
+    if (page.queue.length > 0) {
+      const members = await scanPairs(redis, 'sortedSet', keys.queue(partition));
+      await this.check(members.map(([id]) => indexes.isWaiting(id)));
+    }
     if (page.detached.length > 0) {
       const members = await scanPairs(redis, 'sortedSet', keys.detached(partition));
       await this.check(members.map(([id]) => indexes.isDetached(id)));

@@ -3,7 +3,7 @@ import type { Replayed } from '../../log/replay.js';
 import type { RedisClient } from '../../redis/client.js';
 import type { Keys } from '../../redis/keys.js';
 import { reading } from '../../redis/unavailable.js';
-import { bucketOfId, isSessionId } from '../ids.js';
+import { bucketOfId, isMatchId, isSessionId } from '../ids.js';
 import { sessionPlace } from '../sessionRecord.js';
 import type { History, Losses } from './history.js';
 import { inWords, isStored, readSubject, type SubjectState } from './subject.js';
@@ -66,7 +66,10 @@ const SCRIPT_MS = 1000;
 
 function readStored(redis: RedisClient, keys: Keys, subject: string): Promise<string | null> {
   if (isSessionId(subject)) return redis.raw.hget(sessionPlace(keys, subject).key, subject);
-  return redis.raw.get(keys.account(keys.partitionOf(bucketOfId(subject)), subject));
+  const partition = keys.partitionOf(bucketOfId(subject));
+  return redis.raw.get(
+    isMatchId(subject) ? keys.match(partition, subject) : keys.account(partition, subject),
+  );
 }
 
 function judgeAbsence(known: Replayed<SubjectState> | undefined, losses: Losses): Verdict {

@@ -5,7 +5,16 @@ import { reading } from '../../redis/unavailable.js';
 /** What there is of each kind in a page of the keys of a partition. The names are what the keys end with. */
 export type StoredKeys = Readonly<Record<Kind, readonly string[]>>;
 
-type Kind = 'sessions' | 'accounts' | 'tokens' | 'tokenSessions' | 'nodeSessions' | 'detached' | 'users';
+type Kind =
+  | 'sessions'
+  | 'accounts'
+  | 'tokens'
+  | 'tokenSessions'
+  | 'nodeSessions'
+  | 'detached'
+  | 'queue'
+  | 'matches'
+  | 'users';
 
 /**
  * The keys of a partition that `verify` is concerned with, a page at a time; one may come twice. It looks at all keys of
@@ -24,6 +33,8 @@ export async function* storedKeys(
     ['tokenSessions', keys.tokenSessions(partition, '')],
     ['nodeSessions', keys.nodeSessions(partition, '')],
     ['detached', keys.detached(partition)],
+    ['queue', keys.queue(partition)],
+    ['matches', keys.match(partition, '')],
     ['users', keys.user(partition, '')],
   ];
   const pattern = `${literal(`${keys.prefix}{${partition}}:`)}*`;
@@ -38,6 +49,8 @@ export async function* storedKeys(
         tokenSessions: [],
         nodeSessions: [],
         detached: [],
+        queue: [],
+        matches: [],
         users: [],
       };
       for (const key of found) {

@@ -4,20 +4,23 @@ import { compileEventValidators } from '../../contract/validators.js';
 import type { StoredRecord } from '../../log/operation.js';
 import type { Event } from '../../log/read.js';
 import { type Evolve, UnknownEvent } from '../../log/replay.js';
+import { evolveMatch, initialMatch, type MatchEvent, type MatchState } from '../../match/match.js';
 import type { SessionEvent } from '../../session/events.js';
 import { evolve } from '../../session/evolve.js';
 import { initialState, isLive, type SessionState } from '../../session/state.js';
 import { readAccount } from '../accounts.js';
-import { isSessionId } from '../ids.js';
+import { isMatchId, isSessionId } from '../ids.js';
+import { readMatch } from '../matches.js';
 import { readSession } from '../sessionRecord.js';
 
-/** State of what the log speaks of, a session or an account. */
+/** State of what the log speaks of: a session, an account or a match. */
 export type SubjectState =
   | { readonly kind: 'session'; readonly session: SessionState }
-  | { readonly kind: 'account'; readonly account: AccountState };
+  | { readonly kind: 'account'; readonly account: AccountState }
+  | { readonly kind: 'match'; readonly match: MatchState };
 
 /**
- * Takes a session or an account one event further, after a look at the event's data.
+ * Takes a subject one event further, after a look at the event's data.
  * @returns the function; making it reads and compiles the schemas
  */
 export function subjectEvolve(): Evolve<SubjectState> {
@@ -26,17 +29,24 @@ export function subjectEvolve(): Evolve<SubjectState> {
     const isValid = event.dataVersion === DATA_VERSION ? validators.get(event.type) : undefined;
     if (!isValid) throw new UnknownEvent(event);
     if (!isValid(event.data)) throw new Error(`the data of ${event.type} are not valid`);
-    if (event.type.startsWith('session.')) return evolveSession(state, event);
-    return evolveAccountState(state, event);
+    switch (event.type.split('.')[0]) {
+      case 'session':
+      case 'queue':
+        return evolveSession(state, event);
+      case 'match':
+        return evolveMatchState(state, event);
+      default:
+        return evolveAccountState(state, event);
+    }
   };
 }
 
 /** The state that a record tells of; null when it can't be read. */
 export function readSubject(subject: string, record: StoredRecord): SubjectState | null {
   try {
-    return isSessionId(subject)
-      ? { kind: 'session', session: readSession(subject, record).state }
-      : { kind: 'account', account: readAccount(record).state };
+    if (isSessionId(subject)) return { kind: 'session', session: readSession(subject, record).state };
+    if (isMatchId(subject)) return { kind: 'match', match: readMatch(record).state };
+    return { kind: 'account', account: readAccount(record).state };
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return null;
     throw error;
@@ -45,7 +55,10 @@ export function readSubject(subject: string, record: StoredRecord): SubjectState
 
 /** Whether a subject in this state has a record. */
 export function isStored(state: SubjectState): boolean {
-  return state.kind === 'session' ? isLive(state.session) : state.account.status === 'registered';
+  if (state.kind === 'session') return isLive(state.session);
+  if (state.kind === 'account') return state.account.status === 'registered';
+  // a failed one is until its players have been seen to
+  return state.match.status === 'formed' || state.match.status === 'started';
 }
 
 /** A state in words, all that matters of it but the time: equal states read the same. */
@@ -55,11 +68,26 @@ export function inWords(state: SubjectState): string {
     const tokens = state.account.tokens.map(({ token, expiresAt }) => `${token} until ${expiresAt}`);
     return `registered with ${tokens.length === 0 ? 'no token' : `tokens ${tokens.join(', ')}`}`;
   }
+  if (state.kind === 'match') {
+    const { match } = state;
+    const players = 'players' in match ? ` with ${match.players.join(', ')}` : '';
+    const server = match.status === 'started' ? ` on ${Object.values(match.server).join(' ')}` : '';
+    return `${match.status}${players}${server}`;
+  }
   const { session } = state;
   if (!isLive(session)) return session.status === 'none' ? 'not begun' : 'ended';
   const { node, connection } = session.attachment;
   const status = session.status === 'detached' ? `detached (${session.reason}) from` : 'attached to';
-  return `${status} connection ${connection} of ${node}, token ${session.token}, account ${session.accountId}`;
+  const { play } = session;
+  const words = [
+    `${status} connection ${connection} of ${node}`,
+    `token ${session.token}`,
+    `account ${session.accountId}`,
+    ...(session.isRenamed ? ['renamed'] : []),
+    ...(play ? [`${play.status} since ${play.since}`] : []),
+    ...(play?.status === 'matched' ? [`in ${play.match}`] : []),
+  ];
+  return words.join(', ');
 }
 
 /** The version of the shape of data that this release knows, of all types. */
@@ -69,13 +97,18 @@ const DATA_VERSION = 1;
 const ENDED: SubjectState = { kind: 'session', session: { status: 'ended' } };
 
 function evolveSession(state: SubjectState | undefined, event: Event): SubjectState {
-  if (state?.kind === 'account') throw new Error(`${event.type} is not for an account`);
+  if (state && state.kind !== 'session') throw new Error(`${event.type} is for sessions`);
   const session = evolve(state?.session ?? initialState, event as unknown as SessionEvent, event.time);
   return session.status === 'ended' ? ENDED : { kind: 'session', session };
 }
 
 function evolveAccountState(state: SubjectState | undefined, event: Event): SubjectState {
-  if (state?.kind === 'session') throw new Error(`${event.type} is not for a session`);
+  if (state && state.kind !== 'account') throw new Error(`${event.type} is for accounts`);
   const account = evolveAccount(state?.account ?? initialAccount, event as unknown as AccountEvent);
   return { kind: 'account', account };
+}
+
+function evolveMatchState(state: SubjectState | undefined, event: Event): SubjectState {
+  if (state && state.kind !== 'match') throw new Error(`${event.type} is for matches`);
+  return { kind: 'match', match: evolveMatch(state?.match ?? initialMatch, event as unknown as MatchEvent) };
 }

@@ -1,0 +1,173 @@
+import { Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Logger } from 'pino';
+import type { Host } from '../matchmaking/host.js';
+import type { Matchmaker } from '../matchmaking/matchmaker.js';
+import { connectRedis, type RedisClient, type RedisTarget } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
+import { Refusals } from '../redis/refusals.js';
+import { within } from '../within.js';
+
+/** Name of the queue, after the prefix of all keys of jobs. */
+const QUEUE = 'matches';
+
+const FORM = 'form';
+const LAUNCH = 'launch';
+
+type JobData = { readonly match?: string };
+
+const SOON_MS = 50;
+
+/** Orders work on matches, from any process. */
+export class MatchJobs {
+  private readonly queue: Queue<JobData>;
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param launchAttempts times that the launch of a game server is tried */
+  constructor(
+    redis: RedisClient,
+    keys: Keys,
+    private readonly logger: Logger,
+    private readonly launchAttempts: number,
+  ) {
+    this.queue = new Queue(QUEUE, { connection: redis.raw, prefix: keys.jobs(), skipVersionCheck: true });
+    this.queue.on('error', () => {}); // whoever orders is told, and the connection's errors are logged with it
+  }
+
+  /** Somebody waits for a match; forms them soon. What can't be ordered now is found by the next worker that looks. */
+  formSoon(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.form().catch((error: unknown) => {
+        this.logger.debug({ err: error }, 'the forming of matches could not be ordered');
+      });
+    }, SOON_MS);
+  }
+
+  /** Forms matches: one job waits at most, and one works, and what is ordered meanwhile is not lost. */
+  async form(): Promise<void> {
+    await this.queue.add(
+      FORM,
+      {},
+      {
+        deduplication: { id: FORM, keepLastIfActive: true },
+        attempts: 5,
+        backoff: { type: 'exponential', delay: 500 },
+        removeOnComplete: true,
+        removeOnFail: true,
+      },
+    );
+  }
+
+  /** Starts the game server of a match, if that isn't ordered yet. */
+  async launch(match: string): Promise<void> {
+    await this.queue.add(
+      LAUNCH,
+      { match },
+      {
+        jobId: match,
+        attempts: this.launchAttempts,
+        backoff: { type: 'exponential', delay: 500 },
+        removeOnComplete: true,
+        removeOnFail: true,
+      },
+    );
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.timer);
+    await this.queue.close();
+  }
+}
+
+export interface MatchWorkerOptions {
+  readonly target: RedisTarget;
+  readonly keys: Keys;
+  readonly logger: Logger;
+  readonly jobs: MatchJobs;
+  readonly matchmaker: Matchmaker;
+  readonly host: Host;
+}
+
+/** Game servers that a worker starts at the same time. */
+const AT_ONCE = 32;
+
+/** A job whose worker has not been heard of for this long is another's. */
+const LOCK_MS = 10_000;
+const STALLED_MS = 5000;
+
+const SWEEP_MS = 2000;
+const CLOSING_MS = 2000;
+/** Longer than BullMQ's blocking command waits. */
+const SILENCE_MS = 20_000;
+
+/** Takes part in the work on matches. Redis may go away and come back. */
+export function startMatchWorker(options: MatchWorkerOptions): { close(): Promise<void> } {
+  const { target, keys, logger, jobs, matchmaker, host } = options;
+  const redis = connectRedis(target, {
+    name: 'openchamp:matches',
+    logger,
+    silenceTimeoutMs: SILENCE_MS,
+    patient: true,
+  });
+  const refusals = new Refusals(logger);
+  const worker = new Worker<JobData>(
+    QUEUE,
+    async ({ name, data: { match }, attemptsMade, opts }) => {
+      if (name === FORM) {
+        await matchmaker.formAll((formed) => jobs.launch(formed));
+      } else if (name === LAUNCH && match !== undefined) {
+        await launch(match, attemptsMade + 1 >= (opts.attempts ?? 1));
+      } else {
+        throw new UnrecoverableError(`This release knows no job ${name}`);
+      }
+    },
+    {
+      connection: redis.raw,
+      prefix: keys.jobs(),
+      skipVersionCheck: true,
+      concurrency: AT_ONCE,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_MS,
+      maxStalledCount: 10,
+    },
+  );
+  worker.on('error', (error) => refusals.note(error));
+  worker.on('failed', (job, error) => {
+    logger.warn({ err: error, job: job?.name, match: job?.data.match }, 'work on matches has failed');
+  });
+
+  async function launch(match: string, isLastAttempt: boolean): Promise<void> {
+    try {
+      await host.launch(match);
+    } catch (error) {
+      if (isLastAttempt) await host.giveUp(match);
+      throw error;
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    await host.sweepMachine();
+    for (let partition = 0; partition < keys.partitions; partition++) {
+      await matchmaker.sweep(partition);
+      await host.sweep(partition, (match) => jobs.launch(match));
+    }
+    if (await matchmaker.isWorthIt()) await jobs.form();
+  }
+
+  let timer: NodeJS.Timeout;
+  let isClosed = false;
+  const keepSweeping = async () => {
+    await sweep().catch((error: unknown) => refusals.note(error));
+    if (!isClosed) timer = setTimeout(keepSweeping, SWEEP_MS * (0.5 + Math.random()));
+  };
+  timer = setTimeout(keepSweeping, 0);
+
+  return {
+    async close() {
+      isClosed = true;
+      clearTimeout(timer);
+      await within(CLOSING_MS, worker.close(!redis.isReady));
+      redis.close();
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import type { RedisClient } from '../redis/client.js';
+import type { Keys } from '../redis/keys.js';
+import { reading } from '../redis/unavailable.js';
+import { newMatchId } from '../store/ids.js';
+import type { Matches, Plan } from '../store/matches.js';
+import type { Sessions } from '../store/sessions.js';
+
+export interface MatchmakerOptions {
+  readonly redis: RedisClient;
+  readonly keys: Keys;
+  readonly sessions: Sessions;
+  readonly matches: Matches;
+  /** Players of a match. */
+  readonly size: number;
+}
+
+/** Matches formed at the same time. */
+const AT_ONCE = 16;
+
+/** A plan that is this old is somebody's who is gone, in ms. */
+const PLAN_MS = 15_000;
+
+/**
+ * Forms matches of those who wait, first come first served over all partitions. The queue in Redis is an index; whether
+ * somebody can be taken, only the commit on his session tells.
+ */
+export class Matchmaker {
+  constructor(private readonly options: MatchmakerOptions) {}
+
+  /** Forms matches until too few wait. @param onFormed is told of each, and waited for @throws Unavailable */
+  async formAll(onFormed: (match: string) => Promise<void>): Promise<void> {
+    const { size } = this.options;
+    for (;;) {
+      const line = await this.line(size * AT_ONCE);
+      if (line.length < size) return;
+      const next = line.values();
+      const count = Math.min(AT_ONCE, Math.floor(line.length / size));
+      const formed = await Promise.all(
+        Array.from({ length: count }, async () => {
+          const match = await this.formOne(next);
+          if (match !== null) await onFormed(match);
+          return match;
+        }),
+      );
+      if (formed.every((match) => match === null)) return;
+    }
+  }
+
+  /** Whether there are enough who wait. @throws Unavailable */
+  async isWorthIt(): Promise<boolean> {
+    const { redis, keys, size } = this.options;
+    const counts = await reading(
+      Promise.all(partitionsOf(keys).map((partition) => redis.raw.zcard(keys.queue(partition)))),
+    );
+    return counts.reduce((sum, count) => sum + count, 0) >= size;
+  }
+
+  /** Gives up what others have left half done: their players are in line again. @throws Unavailable */
+  async sweep(partition: number): Promise<void> {
+    const { redis, keys, matches } = this.options;
+    const now = await reading(redis.time(keys.log(partition)));
+    for (const plan of await matches.oldPlans(partition, now - PLAN_MS)) {
+      // a plan of one's own now: whoever made it can't form the match any more
+      const own = await matches.plan(plan.match, plan.candidates, plan);
+      if (own) await this.dissolve(own);
+    }
+  }
+
+  /** Takes the next ones in line for a match; who can't be taken is replaced by the next. Null if there are too few. */
+  private async formOne(line: Iterator<string>): Promise<string | null> {
+    const { matches, size } = this.options;
+    const match = newMatchId();
+    const players: string[] = [];
+    let plan: Plan | undefined;
+    while (players.length < size) {
+      const candidates = takeSome(line, size - players.length);
+      if (candidates.length < size - players.length) {
+        if (plan) await this.dissolve(plan);
+        return null;
+      }
+      const planned = await matches.plan(match, [...(plan?.candidates ?? []), ...candidates], plan);
+      if (!planned) return null; // it took so long that somebody has given it up
+      plan = planned;
+      const taken = await Promise.all(candidates.map((id) => this.take(id, match)));
+      players.push(...candidates.filter((_, i) => taken[i]));
+    }
+    if (await matches.form(plan!, players)) return match;
+    await Promise.all(players.map((id) => this.giveBack(id, match)));
+    return null;
+  }
+
+  private async dissolve(plan: Plan): Promise<void> {
+    await Promise.all(plan.candidates.map((id) => this.giveBack(id, plan.match)));
+    await this.options.matches.dropPlan(plan);
+  }
+
+  private async take(id: string, match: string): Promise<boolean> {
+    return (await this.options.sessions.execute(id, { type: 'match', match })).done;
+  }
+
+  private async giveBack(id: string, match: string): Promise<void> {
+    await this.options.sessions.execute(id, { type: 'unmatch', match });
+  }
+
+  /** The first ones in line, over all partitions. */
+  private async line(count: number): Promise<string[]> {
+    const { redis, keys } = this.options;
+    const heads = await reading(
+      Promise.all(
+        partitionsOf(keys).map((partition) =>
+          redis.raw.zrange(keys.queue(partition), 0, String(count - 1), 'WITHSCORES'),
+        ),
+      ),
+    );
+    return heads
+      .flatMap((flat) => pairs(flat))
+      .sort((a, b) => a.since - b.since)
+      .slice(0, count)
+      .map(({ id }) => id);
+  }
+}
+
+function partitionsOf(keys: Keys): number[] {
+  return Array.from({ length: keys.partitions }, (_, partition) => partition);
+}
+
+function takeSome(line: Iterator<string>, count: number): string[] {
+  const some: string[] = [];
+  while (some.length < count) {
+    const { value, done } = line.next();
+    if (done) break;
+    some.push(value);
+  }
+  return some;
+}
+
+function pairs(flat: readonly string[]): { id: string; since: number }[] {
+  return flat.flatMap((id, i) => (i % 2 === 0 ? [{ id, since: Number(flat[i + 1]) }] : []));
+}
