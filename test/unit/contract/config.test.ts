@@ -39,6 +39,11 @@ const DEFAULTS = {
   WAIT_REPLICAS: 0,
   COMMIT_TIMEOUT_MS: 5000,
   DATA_DIR: 'data',
+  MATCH_SIZE: 2,
+  GAME_LAUNCHER: 'command',
+  CONTAINER_ENGINE: 'podman',
+  GAME_PORTS: '7000-8000',
+  LAUNCH_ATTEMPTS: 3,
 };
 
 /** Variables without a default, each with a value that is allowed. */
@@ -50,6 +55,9 @@ const OPTIONAL = [
   { REDIS_USERNAME: 'openchamp' },
   { REDIS_PASSWORD: 'secret' },
   { NODE_ID: 'gw-1' },
+  { GAME_COMMAND: './game' },
+  { GAME_IMAGE: 'game:1' },
+  { GAME_HOST: 'game-1.example' },
   { TRUSTED_PROXIES: '10.0.0.0/8' },
   { ALLOWED_ORIGINS: 'https://play.example.com' },
 ];

@@ -6,6 +6,7 @@ export interface Examples {
 
 const ACCOUNT = `a${'Ab9_-'.repeat(3)}x`;
 const SESSION = `s${'Ab9_-'.repeat(4)}wxyz`;
+const MATCH = `m${'Ab9_-'.repeat(3)}x`;
 const TOKEN_HASH = `${'Ab9_-'.repeat(4)}yz`;
 const UUID = '550e8400-e29b-41d4-a716-446655440000';
 
@@ -82,6 +83,14 @@ function payloadIgnored(type: string): Examples {
       ...NO_OBJECTS.map((payload) => ({ type, payload })),
     ],
     invalid: [...NO_OBJECTS, {}, { type: type.toUpperCase() }, { type: [type] }, { payload: null }],
+  };
+}
+
+/** A message of the server without a payload. */
+function bare(type: string): Examples {
+  return {
+    valid: [{ type }],
+    invalid: [...NO_OBJECTS, {}, { type: 'other' }, { type, payload: null }, { type, extra: 1 }],
   };
 }
 
@@ -217,6 +226,8 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   'client/logout.json': payloadIgnored('logout'),
   'client/logout_all.json': payloadIgnored('logout_all'),
   'client/count.json': payloadIgnored('count'),
+  'client/join_queue.json': payloadIgnored('join_queue'),
+  'client/leave_queue.json': payloadIgnored('leave_queue'),
   'client/set_username.json': text('set_username', ['CoolGamer42', '', '🦀', 'with "quotes"']),
   'client/global_chat.json': text('global_chat', ['Hello everyone!', ' ', '🦀', 'a\nb'], ['']),
   'client/private_chat.json': client(
@@ -263,6 +274,27 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     ],
     [{ message: '' }, { message: 1 }, { code: 'OTHER' }, { code: 'auth_required' }, { code: 1 }],
   ),
+  'server/queued.json': bare('queued'),
+  'server/dequeued.json': bare('dequeued'),
+  'server/match_found.json': server(
+    'match_found',
+    { port: 7001, players: ['a', 'b'], containerID: '4f66ad9a0b2e', host: '10.1.2.3' },
+    [{ players: [] }, { port: 65_535 }, { host: 'game-1.example' }],
+    [
+      { port: 0 },
+      { port: 65_536 },
+      { port: '7001' },
+      { players: 'a' },
+      { players: [1] },
+      { containerID: '' },
+    ],
+  ),
+  'server/match_error.json': server(
+    'match_error',
+    { message: 'Failed to start game server' },
+    [{ message: 'x' }],
+    [{ message: '' }, { message: null }],
+  ),
   'server/player_count.json': value('player_count', [0, 42, 1_000_000], [-1, 1.5, '42']),
   'server/display_name_updated.json': value('display_name_updated', ['CoolGamer42', '"'], ['', 42]),
   'server/global_chat.json': server('global_chat', ...CHAT),
@@ -290,6 +322,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     [
       { id: '255:1732368000000-17' },
       { type: 'account.registered', subject: ACCOUNT },
+      { type: 'match.failed', subject: MATCH },
       { data: { anything: 1 }, subjectversion: 9_000_000_000, dataversion: 2 },
     ],
     [
@@ -338,6 +371,33 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
     [{ successor: ACCOUNT }, { successor: `${SESSION}x` }, { successor: null }],
   ),
   'events/session.expired.json': event({}, [], []),
+  'events/queue.joined.json': event(
+    {},
+    [{ since: 0 }, { since: 1_764_000_000_000 }],
+    [{ since: -1 }, { since: '0' }],
+  ),
+  'events/queue.left.json': event(
+    { reason: 'client' },
+    [
+      { reason: 'detached' },
+      { reason: 'ended' },
+      { reason: 'matched', match: MATCH },
+      { reason: 'failed', match: MATCH },
+    ],
+    [{ reason: 'other' }, { reason: null }, { reason: 'matched', match: SESSION }],
+  ),
+  'events/match.formed.json': event(
+    { players: [SESSION, SESSION] },
+    [{ players: [SESSION] }],
+    [{ players: [] }, { players: ['jane.doe'] }, { players: SESSION }],
+  ),
+  'events/match.started.json': event(
+    { host: '10.1.2.3', port: 7001, server: '4f66ad9a0b2e', machine: 'game-1' },
+    [{ port: 1 }],
+    [{ host: '' }, { port: 0 }, { port: 65_536 }, { server: '' }, { machine: '' }],
+  ),
+  'events/match.failed.json': event({}, [], []),
+  'events/match.ended.json': event({ reason: 'exited' }, [{ reason: 'lost' }], [{ reason: 'other' }]),
   'events/account.registered.json': event({}, [], [{ username: 'jane.doe' }]),
   'events/token.issued.json': event(
     { token: TOKEN_HASH, expiresAt: 1_764_000_000_000 },
@@ -365,6 +425,9 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
       ...[1, 2, 4, 8, 16, 32, 64, 128, 256].map((PARTITIONS) => ({ PARTITIONS })),
       ...[0, 8, 960].map((IDLE_SECONDS) => ({ IDLE_SECONDS })),
       ...['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((LOG_LEVEL) => ({ LOG_LEVEL })),
+      { GAME_LAUNCHER: 'container', GAME_IMAGE: 'registry.example/game:1', CONTAINER_ENGINE: 'docker' },
+      { GAME_LAUNCHER: 'command', GAME_COMMAND: './game --port $PORT', GAME_PORTS: '7000-7000' },
+      { MATCH_SIZE: 10, GAME_HOST: 'game-1.example', LAUNCH_ATTEMPTS: 1 },
       { KEY_PREFIX: 'studio:oc:', NODE_ID: 'gw-0.gateway', DATA_DIR: '/var/lib/openchamp' },
       { TRUSTED_PROXIES: '10.0.0.0/8,192.168.1.1,fd00::/8,::1' },
       { ALLOWED_ORIGINS: 'https://play.example.com,http://localhost:3000,tauri://localhost' },
@@ -388,6 +451,11 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
       { REDIS_URL: 'redis://a', REDIS_SENTINELS: 'a:1', REDIS_MASTER: 'main' },
       { REDIS_CLUSTER: 'a:1', REDIS_SENTINELS: 'a:1', REDIS_MASTER: 'main' },
       { REDIS_TLS: 'yes' },
+      { GAME_LAUNCHER: 'agones' },
+      { GAME_PORTS: '7000' },
+      { GAME_PORTS: '7000-' },
+      { MATCH_SIZE: 0 },
+      { LAUNCH_ATTEMPTS: 0 },
       { OC_EMAIL_VALIDATION: 1 },
       ...[0, 3, 512, '1'].map((PARTITIONS) => ({ PARTITIONS })),
       ...['', 'a b', '{oc}:'].map((KEY_PREFIX) => ({ KEY_PREFIX })),

@@ -7,6 +7,7 @@ import {
   displayNameUpdated,
   globalChat,
   loggedOutBy,
+  matchFound,
   playerCount,
   privateChat,
   registerSuccess,
@@ -31,6 +32,7 @@ const FRAMES: [name: string, frame: string][] = [
     loggedOutBy(reason as Reason),
   ]),
   ['a count', playerCount(42)],
+  ['a match', matchFound('10.1.2.3', 7001, 'id', NAMES)],
   ...NAMES.flatMap((name): [string, string][] => [
     [`a login of ${name}`, authSuccess(name, TOKEN.toUpperCase())],
     [`a registration of ${name}`, registerSuccess(name, TOKEN)],
@@ -64,6 +66,9 @@ describe('answers', () => {
     );
     expect(globalChat('jane.doe', 'Hello everyone!')).toBe(
       '{"type":"global_chat","payload":{"username":"jane.doe","message":"Hello everyone!"}}',
+    );
+    expect(matchFound('10.1.2.3', 7001, '<id>', ['a', 'b'])).toBe(
+      '{"type":"match_found","payload":{"port":7001,"players":["a","b"],"containerID":"<id>","host":"10.1.2.3"}}',
     );
     expect(playerCount(42)).toBe('{"type":"player_count","payload":42}');
     expect(displayNameUpdated('CoolGamer42')).toBe('{"type":"display_name_updated","payload":"CoolGamer42"}');
