@@ -1,24 +1,63 @@
-// Placeholder until the real file is written; overwrite it.
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-export async function startAdmin(o: {
-  host: string;
-  port: number;
-  readiness: () => string | null;
-  registry: unknown;
-  logger: unknown;
-}): Promise<{ port: number; close(): Promise<void> }> {
-  const server = createServer((request, response) => {
-    const reason = request.url === '/readyz' ? o.readiness() : null;
-    response.statusCode = reason ? 503 : 200;
-    response.end(reason ?? 'ok');
+import { type FastifyError, type FastifyReply, fastify } from 'fastify';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+
+export interface AdminOptions {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  /** Why the process can't do its work now; null if it can. */
+  readonly readiness: () => string | null;
+  /** What `/metrics` shows. */
+  readonly registry: Registry;
+  readonly logger: Logger;
+}
+
+/** The operators' HTTP server. */
+export interface Admin {
+  readonly port: number;
+  /** Stops at once; what is being answered is cut off. */
+  close(): Promise<void>;
+}
+
+/** How long a request may take to come in, in ms. */
+const REQUEST_MS = 10_000;
+
+/** Serves probes and metrics. @throws Error with one clear sentence when the port can't be had */
+export async function startAdmin({ host, port, readiness, registry, logger }: AdminOptions): Promise<Admin> {
+  const failed = (error: FastifyError, _request: unknown, reply: FastifyReply) => {
+    const { statusCode = 500 } = error;
+    if (statusCode >= 500) logger.error({ err: error }, 'an operator was not answered');
+    return reply.code(statusCode).type('text/plain; charset=utf-8').send(error.message);
+  };
+  const app = fastify({
+    requestTimeout: REQUEST_MS,
+    forceCloseConnections: true,
+    frameworkErrors: failed,
   });
-  await new Promise<void>((resolve) => server.listen(o.port, o.host, resolve));
+  app.setErrorHandler(failed);
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send('Not found'));
+  app.get('/livez', () => 'ok');
+  app.get('/readyz', (_request, reply) => {
+    const reason = readiness();
+    return reply.code(reason === null ? 200 : 503).send(reason ?? 'ok');
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+  );
+
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    throw new Error(
+      `Cannot listen on ${host} port ${port}: it is taken, or not allowed; set ADMIN_PORT (or ADMIN_HOST) to another.`,
+      { cause: error },
+    );
+  }
   return {
-    port: (server.address() as AddressInfo).port,
-    async close() {
-      server.close();
-      server.closeAllConnections();
-    },
+    port: (app.server.address() as AddressInfo).port,
+    close: () => app.close(),
   };
 }

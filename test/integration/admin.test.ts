@@ -1,0 +1,224 @@
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { createServer, type Server } from 'node:net';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createMetrics, type MetricSources } from '../../src/admin/metrics.js';
+import { type Admin, startAdmin } from '../../src/admin/server.js';
+import { connect } from '../support/client.js';
+import { login, logout, tokenAuth } from '../support/conversation.js';
+import { eventually } from '../support/eventually.js';
+import { Fleet, PASSWORD } from '../support/fleet.js';
+import { onFreePorts } from '../support/ports.js';
+import { runCli } from '../support/processes.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+/** The value of a metric as it stands in the text, such as `openchamp_messages_total{type="login"}`. */
+function valueIn(metrics: string, name: string): number {
+  const line = metrics.split('\n').find((one) => one.startsWith(`${name} `));
+  if (!line) throw new Error(`There is no ${name} in\n${metrics}`);
+  return Number(line.slice(name.length + 1));
+}
+
+async function get(url: string): Promise<{ status: number; body: string }> {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.text() };
+}
+
+async function listenOn(port: number): Promise<[Server, number]> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return [server, port];
+}
+
+describe('the operators’ port of a process', () => {
+  let redis: RedisServer;
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    redis = await startRedis({ appendonly: true });
+    fleet = new Fleet({ REDIS_URL: redis.url }, redis.client());
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await redis?.stop();
+  });
+
+  it('says that the process lives and is ready, and why it isn’t while Redis is away', async () => {
+    const processes = await Promise.all([fleet.serve(), fleet.work()]);
+    const urls = processes.map(({ adminUrl }) => adminUrl);
+    const probe = (path: string) => Promise.all(urls.map((url) => get(`${url}${path}`)));
+    const ok = { status: 200, body: 'ok' };
+    await eventually(async () => expect(await probe('/readyz')).toEqual([ok, ok]));
+    expect(await probe('/livez')).toEqual([ok, ok]);
+
+    await redis.kill('SIGTERM');
+    const away = { status: 503, body: 'Redis cannot be reached' };
+    await eventually(async () => expect(await probe('/readyz')).toEqual([away, away]));
+    expect(await probe('/livez')).toEqual([ok, ok]);
+
+    await redis.start();
+    await eventually(async () => expect(await probe('/readyz')).toEqual([ok, ok]), { timeoutMs: 30_000 });
+  });
+
+  it('shows what clients have done as metrics', async () => {
+    const node = await fleet.serve();
+    const metrics = async () => (await get(`${node.adminUrl}/metrics`)).body;
+    const [one, two] = await fleet.seed(2);
+    const [first, second, third] = await Promise.all([1, 2, 3].map(() => connect(node.wsUrl)));
+    await tokenAuth(first!, one!.token);
+    await logout(first!);
+    await login(first!, one!.username, PASSWORD);
+    await tokenAuth(second!, two!.token);
+    await third!.request({ type: 'nonsense' });
+
+    await eventually(async () => {
+      const text = await metrics();
+      const values = Object.fromEntries(
+        [
+          'openchamp_connections',
+          'openchamp_sessions',
+          'openchamp_messages_total{type="token_auth"}',
+          'openchamp_messages_total{type="login"}',
+          'openchamp_messages_total{type="logout"}',
+          'openchamp_messages_total{type="register"}',
+          'openchamp_messages_total{type="other"}',
+          'openchamp_session_events_total{type="session.started"}',
+          'openchamp_session_events_total{type="session.logged_out"}',
+          'openchamp_session_events_total{type="session.detached"}',
+          'openchamp_password_hashings_waiting',
+          'openchamp_commit_backlog_operations',
+          'openchamp_commit_oldest_batch_seconds',
+        ].map((name) => [name.replace(/^openchamp_/, ''), valueIn(text, name)]),
+      );
+      expect(values).toEqual({
+        connections: 3,
+        sessions: 2,
+        'messages_total{type="token_auth"}': 2,
+        'messages_total{type="login"}': 1,
+        'messages_total{type="logout"}': 1,
+        'messages_total{type="register"}': 0,
+        'messages_total{type="other"}': 1,
+        'session_events_total{type="session.started"}': 3,
+        'session_events_total{type="session.logged_out"}': 1,
+        'session_events_total{type="session.detached"}': 0,
+        password_hashings_waiting: 0,
+        commit_backlog_operations: 0,
+        commit_oldest_batch_seconds: 0,
+      });
+    });
+
+    await Promise.all([first, second, third].map((client) => client!.close()));
+    await eventually(async () => {
+      const text = await metrics();
+      expect(valueIn(text, 'openchamp_connections')).toBe(0);
+      expect(valueIn(text, 'openchamp_sessions')).toBe(0);
+      expect(valueIn(text, 'openchamp_session_events_total{type="session.detached"}')).toBe(2);
+    });
+    const text = await metrics();
+    expect(valueIn(text, 'openchamp_commit_duration_seconds_sum')).toBeGreaterThan(0);
+    expect(valueIn(text, 'openchamp_commit_duration_seconds_count')).toBe(
+      valueIn(text, 'openchamp_commit_batch_operations_count'),
+    );
+    expect(valueIn(text, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0);
+  });
+
+  it.each(['serve', 'work'] as const)('makes `%s` end with one sentence if it is taken', async (command) => {
+    const [taken, port] = await onFreePorts(1, ([free]) => listenOn(free!));
+    try {
+      const env = { ...fleet.env, HOST: '127.0.0.1', PORT: '0', ADMIN_PORT: `${port}` };
+      const { code, stderr } = await runCli([command], env);
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `Cannot listen on 127.0.0.1 port ${port}: it is taken, or not allowed; set ADMIN_PORT (or ADMIN_HOST) to another.\n`,
+      });
+    } finally {
+      taken.close();
+    }
+  });
+});
+
+describe('the operators’ HTTP server', () => {
+  const logger = pino({ level: 'silent' });
+  let admin: Admin | undefined;
+  let reason: string | null = null;
+
+  afterEach(async () => {
+    await admin?.close();
+    admin = undefined;
+    reason = null;
+  });
+
+  async function start(): Promise<string> {
+    const { registry } = createMetrics(IDLE);
+    admin = await startAdmin({ host: '127.0.0.1', port: 0, readiness: () => reason, registry, logger });
+    return `http://127.0.0.1:${admin.port}`;
+  }
+
+  it.each([
+    ['GET', '/livez', 200, 'ok'],
+    ['HEAD', '/livez', 200, ''],
+    ['GET', '/readyz', 200, 'ok'],
+    ['POST', '/livez', 404, 'Not found'],
+    ['GET', '/', 404, 'Not found'],
+    ['GET', '/metrics/x', 404, 'Not found'],
+    ['GET', '/%zz', 400, "'/%zz' is not a valid url component"],
+  ])('answers %s %s with %i in plain text', async (method, path, status, body) => {
+    const response = await fetch(`${await start()}${path}`, { method });
+    expect({ status: response.status, body: await response.text() }).toEqual({ status, body });
+    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect([...response.headers.keys()].filter((name) => /server|powered|version/.test(name))).toEqual([]);
+  });
+
+  it('gives the reason why the process isn’t ready', async () => {
+    const url = await start();
+    reason = 'going away';
+    expect(await get(`${url}/readyz`)).toEqual({ status: 503, body: 'going away' });
+    expect(await get(`${url}/livez`)).toEqual({ status: 200, body: 'ok' });
+  });
+
+  it('closes with connections open that are kept alive', async () => {
+    const url = await start();
+    const agent = new Agent({ keepAlive: true });
+    await new Promise<void>((resolve, reject) => {
+      request(`${url}/livez`, { agent }, (response) => response.resume().once('end', resolve))
+        .once('error', reject)
+        .end();
+    });
+    await eventually(() => Object.keys(agent.freeSockets).length === 1);
+    await admin!.close();
+    await eventually(() => Object.keys(agent.freeSockets).length === 0);
+    agent.destroy();
+  });
+
+  it('can’t be started at an address that isn’t there', async () => {
+    const { registry } = createMetrics(IDLE);
+    const starting = startAdmin({ host: '203.0.113.1', port: 0, readiness: () => null, registry, logger });
+    await expect(starting).rejects.toThrow(/^Cannot listen on 203\.0\.113\.1 port 0: .* ADMIN_HOST/);
+  });
+});
+
+describe('the metrics in docs/operations.md', () => {
+  it('are those that are shown', async () => {
+    const docs = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+    const documented = [...docs.matchAll(/^\| `(openchamp_\w+)` \| (\w+) \| \S/gm)].map(
+      ([, name, type]) => `${name} ${type}`,
+    );
+    const text = await createMetrics(IDLE).registry.metrics();
+    const shown = [...text.matchAll(/^# TYPE (openchamp_\w+ \w+)$/gm)].map(([, metric]) => metric!);
+    expect(documented.sort()).toEqual(shown.sort());
+  });
+});
+
+/** A process to which nothing happens. */
+const IDLE: MetricSources = {
+  connections: () => 0,
+  sessions: () => 0,
+  messages: () => new Map(),
+  hashQueue: () => 0,
+  backlog: () => 0,
+  oldestBatchSeconds: () => 0,
+};
