@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/config.js';
@@ -307,3 +309,34 @@ describe('while Redis is away', () => {
     expect(performance.now() - begun).toBeLessThan(10_000);
   });
 });
+
+describe('a Redis that is full', () => {
+  it('is not pestered, and jobs are done when it has room again', async () => {
+    const redis = await startRedis();
+    try {
+      const logs = open({ REDIS_URL: redis.url });
+      const written = await logs.fillAll();
+      const admin = redis.client();
+      const lines: string[] = [];
+      await admin.config('SET', 'maxmemory', '1');
+      await logs.start({ logger: pino({ level: 'warn' }, { write: (line: string) => lines.push(line) }) });
+      await eventually(() => lines.length > 0);
+      const before = await commandsOf(admin);
+      await delay(2000);
+      expect((await commandsOf(admin)) - before).toBeLessThan(500);
+      expect(lines.length).toBeLessThan(10);
+
+      await admin.config('SET', 'maxmemory', '0');
+      const young = written.map((ids) => ids.young);
+      await eventually(async () => expect(await logs.allIds()).toEqual(young), { timeoutMs: 30_000 });
+    } finally {
+      for (const logs of opened.splice(0)) await logs.close();
+      await redis.stop();
+    }
+  });
+});
+
+/** How many commands a server has been sent. */
+async function commandsOf(redis: Redis): Promise<number> {
+  return Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))![1]);
+}

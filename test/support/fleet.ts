@@ -180,7 +180,8 @@ function isSoundSession(events: readonly LogEntry[]): boolean {
     if (ENDS.has(type)) return i === events.length - 1;
     if (type === 'session.detached' && !isAttached) return false;
     if (type === 'session.resumed' && isAttached) return false;
-    if (type !== 'session.renamed') isAttached = type !== 'session.detached';
+    if (type === 'session.started' || type === 'session.resumed') isAttached = true;
+    if (type === 'session.detached') isAttached = false;
     return true;
   });
 }
