@@ -5,6 +5,7 @@ import type { Matchmaker } from '../matchmaking/matchmaker.js';
 import { connectRedis, type RedisClient, type RedisTarget } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { Refusals } from '../redis/refusals.js';
+import { Unavailable } from '../redis/unavailable.js';
 import { within } from '../within.js';
 
 /** Name of the queue, after the prefix of all keys of jobs. */
@@ -157,7 +158,10 @@ export function startMatchWorker(options: MatchWorkerOptions): { close(): Promis
   let timer: NodeJS.Timeout;
   let isClosed = false;
   const keepSweeping = async () => {
-    await sweep().catch((error: unknown) => refusals.note(error));
+    await sweep().catch((error: unknown) => {
+      refusals.note(error);
+      if (!(error instanceof Unavailable)) logger.error({ err: error }, 'sweep of matches has failed');
+    });
     if (!isClosed) timer = setTimeout(keepSweeping, SWEEP_MS * (0.5 + Math.random()));
   };
   timer = setTimeout(keepSweeping, 0);

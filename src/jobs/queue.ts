@@ -39,8 +39,8 @@ export async function startJobs({ target, keys, logger, retentionHours }: JobsOp
 /** Longer than BullMQ's blocking command waits, which is 10 s. */
 const SILENCE_MS = 20_000;
 
-/** The one queue there is, under the prefix of all keys of jobs. */
-const QUEUE = 'main';
+/** Name of the queue, after the prefix of all keys of jobs. */
+const QUEUE = 'upkeep';
 
 const JOB_OPTIONS = {
   attempts: 5,

@@ -27,6 +27,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  writeFileSync(joinPath(dir, 'over'), ''); // whatever still waits for it
   await fleet?.stop();
   await redis?.stop();
 });
@@ -112,7 +113,7 @@ it('a launch that fails is tried again, then the players are told, and are first
 });
 
 it('a worker that dies between forming a match and launching it is stood in for', async () => {
-  const worker = await fleet.work(container(engine('slow', 'sleep 600')));
+  const worker = await fleet.work(container(engine('slow', 'sleep 60')));
   const [first, second] = await twoWait();
   await eventually(async () => countByType(await fleet.log())['match.formed'] === 1, {
     timeoutMs: MATCHED_MS,

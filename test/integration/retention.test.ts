@@ -42,7 +42,7 @@ class Logs {
       silenceTimeoutMs: 0,
       patient: true,
     });
-    this.queue = new Queue('main', {
+    this.queue = new Queue('upkeep', {
       connection: this.redis.raw,
       prefix: this.keys.jobs(),
       skipVersionCheck: true,
