@@ -40,7 +40,12 @@ export interface Deployment {
   /** Opens one more connection. */
   connect(
     name: string,
-    options?: { readonly subscriber?: boolean; readonly silenceTimeoutMs?: number },
+    options?: {
+      readonly subscriber?: boolean;
+      readonly silenceTimeoutMs?: number;
+      /** Whether commands of one turn of the event loop travel together; not for those of BullMQ. Default: yes. */
+      readonly pipelining?: boolean;
+    },
   ): RedisClient;
   /** Closes all connections. What is not flushed is lost. */
   close(): void;
@@ -57,13 +62,13 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
   const clients = new Set<RedisClient>();
   const connect: Deployment['connect'] = (
     name,
-    { subscriber = false, silenceTimeoutMs = SILENCE_MS } = {},
+    { subscriber = false, silenceTimeoutMs = SILENCE_MS, pipelining = !subscriber } = {},
   ) => {
     const client = connectRedis(target, {
       name: `openchamp:${name}:${config.nodeId}`,
       logger,
       silenceTimeoutMs,
-      pipelining: !subscriber && name !== 'commit',
+      pipelining,
       subscriber,
     });
     clients.add(client);
@@ -77,7 +82,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
   };
 
   try {
-    const [redis, commits] = [connect('main'), connect('commit')];
+    const [redis, commits] = [connect('main'), connect('commit', { pipelining: false })];
     await Promise.all([redis.ready(options.patienceMs), commits.ready(options.patienceMs)]);
     const meta = new Keys(config.KEY_PREFIX, 1);
     await checkServer(redis, logger);

@@ -111,7 +111,12 @@ export async function startServer(config: Config, deployment: Deployment, logger
     isOpen: (connection) => gateway?.isOpen(connection) ?? false,
   });
 
-  const matchJobs = new MatchJobs(redis, keys, logger, config.LAUNCH_ATTEMPTS);
+  const matchJobs = new MatchJobs(
+    deployment.connect('jobs', { pipelining: false }),
+    keys,
+    logger,
+    config.LAUNCH_ATTEMPTS,
+  );
 
   // what is done with messages
   const validators = compileClientValidators();

@@ -66,7 +66,12 @@ export async function startWorker(
     address: config.gameHost,
     logger,
   });
-  const matchJobs = new MatchJobs(redis, keys, logger, config.LAUNCH_ATTEMPTS);
+  const matchJobs = new MatchJobs(
+    deployment.connect('jobs', { pipelining: false }),
+    keys,
+    logger,
+    config.LAUNCH_ATTEMPTS,
+  );
   const matchmaker = new Matchmaker({ redis, keys, sessions, matches, size: config.MATCH_SIZE });
   const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
   reaper.start();

@@ -1,12 +1,12 @@
-import { Queue, UnrecoverableError, Worker } from 'bullmq';
+import { Queue, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
 import type { Host } from '../matchmaking/host.js';
 import type { Matchmaker } from '../matchmaking/matchmaker.js';
-import { connectRedis, type RedisClient, type RedisTarget } from '../redis/client.js';
+import type { RedisClient, RedisTarget } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
-import { within } from '../within.js';
+import { connectForJobs, SteadyWorker } from './steadyWorker.js';
 
 /** Name of the queue, after the prefix of all keys of jobs. */
 const QUEUE = 'matches';
@@ -97,22 +97,16 @@ const LOCK_MS = 10_000;
 const STALLED_MS = 5000;
 
 const SWEEP_MS = 2000;
-const CLOSING_MS = 2000;
-/** Longer than BullMQ's blocking command waits. */
-const SILENCE_MS = 20_000;
 
 /** Takes part in the work on matches. Redis may go away and come back. */
 export function startMatchWorker(options: MatchWorkerOptions): { close(): Promise<void> } {
   const { target, keys, logger, jobs, matchmaker, host } = options;
-  const redis = connectRedis(target, {
-    name: 'openchamp:matches',
-    logger,
-    silenceTimeoutMs: SILENCE_MS,
-    patient: true,
-  });
   const refusals = new Refusals(logger);
-  const worker = new Worker<JobData>(
+  const worker = new SteadyWorker<JobData>(
     QUEUE,
+    connectForJobs(target, 'matches', logger),
+    keys,
+    logger,
     async ({ name, data: { match }, attemptsMade, opts }) => {
       if (name === FORM) {
         await matchmaker.formAll((formed) => jobs.launch(formed));
@@ -122,25 +116,14 @@ export function startMatchWorker(options: MatchWorkerOptions): { close(): Promis
         throw new UnrecoverableError(`This release knows no job ${name}`);
       }
     },
-    {
-      connection: redis.raw,
-      prefix: keys.jobs(),
-      skipVersionCheck: true,
-      concurrency: AT_ONCE,
-      lockDuration: LOCK_MS,
-      stalledInterval: STALLED_MS,
-      maxStalledCount: 10,
-    },
+    { concurrency: AT_ONCE, lockDuration: LOCK_MS, stalledInterval: STALLED_MS, maxStalledCount: 10 },
   );
-  worker.on('error', (error) => refusals.note(error));
-  worker.on('failed', (job, error) => {
-    logger.warn({ err: error, job: job?.name, match: job?.data.match }, 'work on matches has failed');
-  });
 
   async function launch(match: string, isLastAttempt: boolean): Promise<void> {
     try {
       await host.launch(match);
     } catch (error) {
+      logger.warn({ err: error, match }, 'game server could not be started');
       if (isLastAttempt) await host.giveUp(match);
       throw error;
     }
@@ -170,8 +153,7 @@ export function startMatchWorker(options: MatchWorkerOptions): { close(): Promis
     async close() {
       isClosed = true;
       clearTimeout(timer);
-      await within(CLOSING_MS, worker.close(!redis.isReady));
-      redis.close();
+      await worker.close();
     },
   };
 }

@@ -88,6 +88,7 @@ export class RedisClient {
   script(name: string, lua: string): (keyCount: number, ...rest: (string | number)[]) => Promise<string> {
     if (!this.scripts.has(name)) {
       this.raw.defineCommand(name, { lua });
+      this.raw.options.autoPipeliningIgnoredCommands!.push(name);
       this.scripts.add(name);
     }
     const command = Reflect.get(this.raw, name) as (...args: unknown[]) => Promise<string>;
@@ -171,6 +172,9 @@ function reconnectDelay(attempt: number): number {
   );
 }
 
+/** Scripts of rate-limiter-flexible. */
+const LIMITER_SCRIPTS = ['rlflxIncr'];
+
 function commonOptions(target: RedisTarget, options: ConnectOptions) {
   return {
     connectionName: options.name,
@@ -179,6 +183,9 @@ function commonOptions(target: RedisTarget, options: ConnectOptions) {
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
     enableAutoPipelining: options.pipelining ?? false,
+    // ioredis crashes the process if a script is called in a pipeline that was begun before the script was defined, see
+    // https://github.com/redis/ioredis/issues/1931: scripts go by themselves
+    autoPipeliningIgnoredCommands: [...LIMITER_SCRIPTS],
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...(options.silenceTimeoutMs > 0 && { socketTimeout: options.silenceTimeoutMs }),
     ...(target.username !== undefined && { username: target.username }),
@@ -206,11 +213,13 @@ function connectServer(target: Exclude<RedisTarget, { kind: 'cluster' }>, option
 }
 
 function connectCluster(target: Extract<RedisTarget, { kind: 'cluster' }>, options: ConnectOptions): Cluster {
-  const { enableAutoPipelining, enableOfflineQueue, ...redisOptions } = commonOptions(target, options);
+  const { enableAutoPipelining, autoPipeliningIgnoredCommands, enableOfflineQueue, ...redisOptions } =
+    commonOptions(target, options);
   return new Cluster([...target.nodes], {
     redisOptions,
     enableOfflineQueue,
     enableAutoPipelining,
+    autoPipeliningIgnoredCommands,
     shardedSubscribers: options.subscriber ?? false,
     clusterRetryStrategy: reconnectDelay,
     retryDelayOnMoved: 20,

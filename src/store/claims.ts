@@ -117,6 +117,18 @@ export class Claims {
     );
   }
 
+  /** Makes sure that nothing is committed on a reservation from now on. @throws Unavailable */
+  async fenceOff({ owner, version }: Claim): Promise<void> {
+    const key = this.fenceKey(owner, version);
+    const now = await reading(this.redis.time(key));
+    await this.log.commit({
+      partition: this.keys.partitionOf(bucketOfId(owner)),
+      checks: [],
+      events: [],
+      writes: [['put', key, '', 1, '', now + FENCE_MS]],
+    });
+  }
+
   /**
    * Settles the reservations of a partition that have been there for long, after making sure that nothing can be committed
    * on them any more.
@@ -133,7 +145,7 @@ export class Claims {
       const [kind, value] = member.split(':') as [ClaimKind, string];
       const claim = await this.find(kind, value);
       if (claim) {
-        await this.fenceOff(claim, now + FENCE_MS);
+        await this.fenceOff(claim);
         await this.settle(claim);
       } else {
         await this.dropRank(partition, kind, value);
@@ -152,15 +164,6 @@ export class Claims {
     });
   }
 
-  /** Makes sure that nothing is committed on a reservation from now on. */
-  private async fenceOff({ owner, version }: Claim, until: number): Promise<void> {
-    await this.log.commit({
-      partition: this.keys.partitionOf(bucketOfId(owner)),
-      checks: [],
-      events: [],
-      writes: [['put', this.fenceKey(owner, version), '', 1, '', until]],
-    });
-  }
 
   private fenceKey(owner: string, version: number): string {
     return this.keys.fence(this.keys.partitionOf(bucketOfId(owner)), owner, version);

@@ -1,0 +1,38 @@
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { connectRedis, type RedisClient } from '../../src/redis/client.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+let redis: RedisServer;
+let client: RedisClient;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  const logger = pino({ level: 'silent' });
+  client = connectRedis(
+    { kind: 'single', url: redis.url, tls: false },
+    { name: 'test', logger, silenceTimeoutMs: 5000, pipelining: true },
+  );
+  await client.ready(5000);
+});
+
+afterAll(async () => {
+  client?.close();
+  await redis?.stop();
+});
+
+it('a script that is called for the first time among other commands is called, and breaks nothing', async () => {
+  for (let i = 0; i < 20; i += 1) {
+    const before = client.raw.set(`a${i}`, i);
+    const called = client.script(`script${i}`, `return 'called ' .. KEYS[1]`)(1, `a${i}`);
+    const after = client.raw.get(`a${i}`);
+    expect(await Promise.all([before, called, after])).toEqual(['OK', `called a${i}`, String(i)]);
+  }
+});
+
+it('a script is loaded again by a server that has forgotten it', async () => {
+  const script = client.script('forgotten', 'return ARGV[1]');
+  expect(await script(1, 'k', 'x')).toBe('x');
+  await client.raw.script('FLUSH');
+  expect(await Promise.all([script(1, 'k', 'y'), script(1, 'k', 'z')])).toEqual(['y', 'z']);
+});
