@@ -26,4 +26,35 @@ describe('a mailbox', () => {
   it('takes one message however large', () => {
     expect(new Mailbox<string>(0, 10).put('a', 60)).toBe(true);
   });
+
+  it('lets go of what is taken, though it is never empty', () => {
+    const mailbox = new Mailbox<number>(10, 1000);
+    const items = () => (Reflect.get(mailbox, 'items') as unknown[]).length;
+    for (let i = 0; i < 5; i++) mailbox.put(i, 1);
+    for (let i = 5; i < 10_000; i++) {
+      expect(mailbox.put(i, 1)).toBe(true);
+      expect(mailbox.take()).toBe(i - 5);
+      if (items() > 20) expect.fail(`${items()} items are kept for ${mailbox.size}`);
+    }
+    expect(mailbox.size).toBe(5);
+  });
+
+  it('keeps only what is to be kept, in order, and has room for the rest again', () => {
+    const mailbox = new Mailbox<number>(6, 60);
+    for (let i = 0; i < 6; i++) mailbox.put(i, 10);
+    expect([mailbox.take(), mailbox.take()]).toEqual([0, 1]);
+    mailbox.keepOnly((message) => message % 2 === 1);
+    expect(mailbox.size).toBe(2);
+    expect([mailbox.put(6, 40), mailbox.put(7, 1)]).toEqual([true, false]);
+    expect([3, 5, 6, undefined].map(() => mailbox.take())).toEqual([3, 5, 6, undefined]);
+  });
+
+  it('is empty when nothing is to be kept', () => {
+    const mailbox = new Mailbox<number>(2, 10);
+    mailbox.put(1, 10);
+    mailbox.keepOnly(() => false);
+    expect(mailbox.size).toBe(0);
+    expect(mailbox.take()).toBeUndefined();
+    expect(mailbox.put(2, 10)).toBe(true);
+  });
 });
