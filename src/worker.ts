@@ -85,8 +85,9 @@ export async function startWorker(
   };
 }
 
-function launcherOf({ GAME_LAUNCHER, GAME_COMMAND, GAME_IMAGE, CONTAINER_ENGINE }: Config): Launcher {
+function launcherOf(config: Config): Launcher {
+  const { GAME_LAUNCHER, GAME_COMMAND, GAME_IMAGE, CONTAINER_ENGINE, programEnvironment } = config;
   return GAME_LAUNCHER === 'container'
     ? new ContainerLauncher({ engine: CONTAINER_ENGINE, image: GAME_IMAGE! })
-    : new CommandLauncher(GAME_COMMAND);
+    : new CommandLauncher(GAME_COMMAND, programEnvironment);
 }

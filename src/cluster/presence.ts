@@ -40,7 +40,7 @@ const EARLY_LOSSES = 1000;
 /** Which session is attached to which connection of this node: the node's own view, checked against Redis by reconciling. */
 export class Presence<H extends Holder = Holder> {
   private readonly holders = new Map<string, H>();
-  private readonly early = new Map<string, { loss: Loss; connection: number | undefined }>();
+  private readonly early = new Map<string, Loss>();
 
   get size(): number {
     return this.holders.size;
@@ -51,11 +51,13 @@ export class Presence<H extends Holder = Holder> {
    * another connection of this node have had it (the node was taken for lost, and that connection with it), it is told.
    */
   hold(holder: H, session: HeldSession): void {
-    const early = this.early.get(session.id);
-    if (early && (early.connection === undefined || early.connection === holder.number)) {
-      this.early.delete(session.id);
-      tell(holder, early.loss);
-      return;
+    for (const concerned of [concern(session.id, holder.number), concern(session.id)]) {
+      const loss = this.early.get(concerned);
+      if (loss) {
+        this.early.delete(concerned);
+        tell(holder, loss);
+        return;
+      }
     }
     if (this.holders.has(session.id)) this.lose(session.id, 'lost');
     holder.session = session;
@@ -73,19 +75,18 @@ export class Presence<H extends Holder = Holder> {
   }
 
   /**
-   * A session was lost: its connection, if it is here, has none from now on and is told.
+   * A session was lost: its connection, if it is here, has none from now on and is told; if not, it may be about to hold it.
    * @param connection if given, only that connection can have lost it
    */
   lose(sessionId: string, loss: Loss, connection?: number): void {
     const holder = this.holders.get(sessionId);
-    if (!holder) {
-      this.early.set(sessionId, { loss, connection });
-      if (this.early.size > EARLY_LOSSES) this.early.delete(this.early.keys().next().value!);
+    if (holder && (connection === undefined || holder.number === connection)) {
+      this.release(holder);
+      tell(holder, loss);
       return;
     }
-    if (connection !== undefined && holder.number !== connection) return;
-    this.release(holder);
-    tell(holder, loss);
+    this.early.set(concern(sessionId, connection), loss);
+    if (this.early.size > EARLY_LOSSES) this.early.delete(this.early.keys().next().value!);
   }
 
   /** The connection that has a session, if it is on this node. */
@@ -106,6 +107,11 @@ export class Presence<H extends Holder = Holder> {
       holder.session = { ...session, known, displayName: known.displayName ?? session.username };
     }
   }
+}
+
+/** Whom an early loss concerns: whoever holds the session, or only one connection. */
+function concern(sessionId: string, connection?: number): string {
+  return connection === undefined ? sessionId : `${sessionId} ${connection}`;
 }
 
 function tell(holder: Holder, loss: Loss): void {

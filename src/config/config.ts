@@ -19,6 +19,8 @@ export interface Config extends ConfigVariables {
   readonly gamePorts: { readonly from: number; readonly to: number };
   /** Where players reach this machine. */
   readonly gameHost: string;
+  /** The environment of programs that are started: this one's without its settings, passwords among them. */
+  readonly programEnvironment: NodeJS.ProcessEnv;
 }
 
 /** A setting is bad. The message is one sentence for the operator. */
@@ -42,6 +44,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
     trustedProxies: listOf(variables.TRUSTED_PROXIES).map(proxy),
     gamePorts: portRange(variables.GAME_PORTS),
+    programEnvironment: Object.fromEntries(
+      Object.entries(environment).filter(([name]) => !Object.hasOwn(variables, name)),
+    ),
     gameHost: variables.GAME_HOST ?? ownAddress(),
     allowedOrigins: variables.ALLOWED_ORIGINS ? new Set(listOf(variables.ALLOWED_ORIGINS)) : null,
   };

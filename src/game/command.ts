@@ -13,12 +13,23 @@ const SETTLE_MS = 200;
 export class CommandLauncher implements Launcher {
   private readonly running = new Map<string, ChildProcess>();
 
-  /** @param command a command line for the shell; absent for the program that stands for a game server */
-  constructor(private readonly command: string | undefined) {}
+  /**
+   * @param command a command line for the shell; absent for the program that stands for a game server
+   * @param environment of the programs
+   */
+  constructor(
+    private readonly command: string | undefined,
+    private readonly environment: NodeJS.ProcessEnv,
+  ) {}
 
   async start({ match, port, players }: LaunchRequest): Promise<string> {
     await expectFree(port);
-    const env = { ...process.env, PORT: String(port), PLAYERS_JSON: playersJson(players), MATCH_ID: match };
+    const env = {
+      ...this.environment,
+      PORT: String(port),
+      PLAYERS_JSON: playersJson(players),
+      MATCH_ID: match,
+    };
     // a group of its own: it lives on when the worker ends
     const options = { env, detached: true, stdio: 'ignore' } as const;
     const child =

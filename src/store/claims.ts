@@ -117,11 +117,11 @@ export class Claims {
     );
   }
 
-  /** Makes sure that nothing is committed on a reservation from now on. @throws Unavailable */
-  async fenceOff({ owner, version }: Claim): Promise<void> {
+  /** Makes sure that nothing is committed on a reservation from now on. @throws Unavailable, and whatever `commit` throws */
+  async fenceOff({ owner, version }: Claim, commit: Commit = (one) => this.log.commit(one)): Promise<void> {
     const key = this.fenceKey(owner, version);
     const now = await reading(this.redis.time(key));
-    await this.log.commit({
+    await commit({
       partition: this.keys.partitionOf(bucketOfId(owner)),
       checks: [],
       events: [],
@@ -163,7 +163,6 @@ export class Claims {
       writes: [['unrank', this.keys.reservations(partition), `${kind}:${value}`]],
     });
   }
-
 
   private fenceKey(owner: string, version: number): string {
     return this.keys.fence(this.keys.partitionOf(bucketOfId(owner)), owner, version);

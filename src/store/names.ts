@@ -47,7 +47,7 @@ export class Names {
       const previous = await this.claims.find('name', value);
       if (previous && previous.owner !== accountId && (await this.isTaken(previous))) return null;
       // another session of the account may be about to have it by a claim that will not stand any more
-      if (previous && !previous.isConfirmed) await this.claims.fenceOff(previous);
+      if (previous && !previous.isConfirmed) await this.claims.fenceOff(previous, commit);
       const also = [{ key: userKey, version: NO_RECORD }];
       const claim = await this.claims.reserve('name', value, accountId, commit, { previous, also });
       if (typeof claim !== 'number') return claim;

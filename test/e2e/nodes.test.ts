@@ -1,51 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, CLUSTER, SENTINELS, SINGLE } from '../support/backends.js';
 import { connect, type Message, type TestClient } from '../support/client.js';
-import type { Environment } from '../support/cliProcess.js';
-import { startCluster } from '../support/cluster.js';
 import { login, logout, tokenAuth, tokenOf } from '../support/conversation.js';
 import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
-import { startRedis } from '../support/redis.js';
-import { startSentinel } from '../support/sentinel.js';
-
-/** A Redis of some form, and how nodes are told of it. */
-interface Backend {
-  readonly env: Environment;
-  client(): Fleet['redis'];
-  stop(): Promise<void>;
-}
-
-const BACKENDS: readonly { name: string; start: () => Promise<Backend> }[] = [
-  {
-    name: 'a single Redis',
-    async start() {
-      const redis = await startRedis();
-      return { env: { REDIS_URL: redis.url }, client: () => redis.client(), stop: () => redis.stop() };
-    },
-  },
-  {
-    name: 'a Redis Cluster',
-    async start() {
-      const cluster = await startCluster(3);
-      return {
-        env: { REDIS_CLUSTER: cluster.addresses, PARTITIONS: '8' },
-        client: () => cluster.client(),
-        stop: () => cluster.stop(),
-      };
-    },
-  },
-  {
-    name: 'Redis with Sentinels',
-    async start() {
-      const deployment = await startSentinel();
-      return {
-        env: { REDIS_SENTINELS: deployment.sentinels, REDIS_MASTER: deployment.masterName },
-        client: () => deployment.client(),
-        stop: () => deployment.stop(),
-      };
-    },
-  },
-];
 
 const AUTH_REQUIRED = {
   type: 'error',
@@ -53,7 +11,7 @@ const AUTH_REQUIRED = {
 };
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 
-describe.each(BACKENDS)('three nodes on $name', ({ start }) => {
+describe.each([SINGLE, CLUSTER, SENTINELS])('three nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

@@ -154,6 +154,21 @@ it('a worker that dies while it forms a match leaves the players first in line',
   await fleet.expectConsistent();
 });
 
+it('a game server knows its players and its port, and no secret of the deployment', async () => {
+  await fleet.work({
+    GAME_COMMAND: `env > ${dir}/env; exec sleep 1`,
+    REDIS_URL: redis.url.replace('redis://', 'redis://default:sesame@'),
+    OWN_SETTING: 'kept',
+  });
+  const [first, second] = await twoWait();
+  const { port } = await found(first);
+  const env = readFileSync(joinPath(dir, 'env'), 'utf8').split('\n');
+  expect(env).toContain(`PORT=${port}`);
+  expect(env).toContain(`PLAYERS_JSON=${JSON.stringify([first.username, second.username])}`);
+  expect(env).toContain('OWN_SETTING=kept');
+  expect(env.join()).not.toContain('sesame');
+});
+
 it('a game server outlives its worker, and another watches over it', async () => {
   const worker = await fleet.work({ GAME_COMMAND: `until [ -e ${dir}/over ]; do sleep 0.1; done` });
   const [first, second] = await twoWait();

@@ -27,6 +27,11 @@ export function logout(client: TestClient): Promise<Message> {
   return client.request({ type: 'logout' });
 }
 
+/** Sends `set_username` and gives the answer. */
+export function setUsername(client: TestClient, name: unknown): Promise<Message> {
+  return client.request({ type: 'set_username', payload: name });
+}
+
 /**
  * The token in an `auth_success` or `register_success`.
  * @throws when the answer is another one

@@ -13,6 +13,8 @@ export const INVALID_MESSAGE = errorOf(
   'INVALID_MESSAGE',
   'Message must be a JSON object with a string "type"',
 );
+export const INVALID_PAYLOAD = errorOf('INVALID_PAYLOAD', 'Invalid payload');
+export const SERVICE_UNAVAILABLE = errorOf('SERVICE_UNAVAILABLE', 'Service unavailable, try again later');
 
 /** `error` with a code. */
 export function errorOf(code: string, message: string): Message {
@@ -32,6 +34,21 @@ export function authError(message: string): Message {
 /** `auth_success`. */
 export function authSuccess(username: string, token: string): Message {
   return { type: 'auth_success', payload: { username, token } };
+}
+
+/** `display_name_updated`. */
+export function displayNameUpdated(name: string): Message {
+  return { type: 'display_name_updated', payload: name };
+}
+
+/** `global_chat`. */
+export function globalChat(username: string, message: string): Message {
+  return { type: 'global_chat', payload: { username, message } };
+}
+
+/** `private_chat`. */
+export function privateChat(username: string, message: string): Message {
+  return { type: 'private_chat', payload: { username, message } };
 }
 
 /** Expects that every frame so far was one compact JSON text with `type` first, and `payload` second if at all. */

@@ -12,10 +12,10 @@ export interface Player extends Account {
   readonly client: TestClient;
 }
 
-/** Connects an account to a node and authenticates it. */
-export async function enter(node: NodeProcess, account: Account): Promise<Player> {
+/** Connects an account to a node and authenticates it. @param resume take its session over if it is attached */
+export async function enter(node: NodeProcess, account: Account, resume?: boolean): Promise<Player> {
   const client = await connect(node.wsUrl);
-  expect(await tokenAuth(client, account.token)).toMatchObject({ type: 'auth_success' });
+  expect(await tokenAuth(client, account.token, resume)).toMatchObject({ type: 'auth_success' });
   return { ...account, client };
 }
 

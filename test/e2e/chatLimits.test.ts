@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connect } from '../support/client.js';
+import { login } from '../support/conversation.js';
+import {
+  globalChat,
+  LOGGED_OUT,
+  privateChat,
+  RATE_LIMITED,
+  SERVICE_UNAVAILABLE,
+  SOON,
+} from '../support/expected.js';
+import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
+import { enter, type Player } from '../support/players.js';
+import type { NodeProcess } from '../support/processes.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+
+/** How long an answer may take while Redis hangs, in ms. */
+const PATIENCE_MS = 20_000;
+
+/** CHAT_RATE a second for ten seconds: so many may be said at once. */
+const CHAT_RATE = 2;
+const AT_ONCE = 10 * CHAT_RATE;
+
+describe('chat', () => {
+  let redis: RedisServer;
+  let fleet: Fleet;
+  let nodes: NodeProcess[];
+  let accounts: Account[];
+
+  beforeEach(async () => {
+    redis = await startRedis({ appendonly: true });
+    fleet = new Fleet({ REDIS_URL: redis.url, CHAT_RATE: `${CHAT_RATE}` }, redis.client());
+    nodes = await Promise.all([fleet.serve(), fleet.serve()]);
+    accounts = await fleet.seed(5);
+  });
+
+  afterEach(async () => {
+    await fleet?.stop();
+    await redis?.stop();
+  });
+
+  const player = (node: number, account = accounts.pop()!, resume?: boolean) =>
+    enter(nodes[node]!, account, resume);
+
+  const say = ({ client }: Player, payload: string) => client.request({ type: 'global_chat', payload });
+
+  const whisper = ({ client }: Player, target: string) =>
+    client.request({ type: 'private_chat', payload: { target, message: 'psst' } });
+
+  it('is limited for a session, across nodes and reconnects, and for no other one', async () => {
+    const one = await player(0);
+    const twin = await connect(nodes[1]!.wsUrl);
+    expect(await login(twin, one.username, PASSWORD)).toMatchObject({ type: 'auth_success' });
+
+    // of both kinds together
+    for (let i = 0; i < AT_ONCE / 2; i++) {
+      expect(await say(one, `${i}`)).toEqual(globalChat(one.username, `${i}`));
+      expect(await whisper(one, one.username)).toEqual(privateChat(one.username, 'psst'));
+    }
+    expect(await say(one, 'too much')).toEqual(RATE_LIMITED);
+    expect(await whisper(one, one.username)).toEqual(RATE_LIMITED);
+    expect(await whisper(one, 'nobody at all')).toEqual(RATE_LIMITED);
+
+    // its session is, not its connection
+    const moved = await player(1, one, true);
+    expect(await say(moved, 'still')).toEqual(RATE_LIMITED);
+    await moved.client.close();
+    const story = async () => storyOf((await fleet.sessionsOf(one.token))[0]!);
+    const left = 'started detached:taken_over resumed detached:closed';
+    await expect.poll(story, SOON).toBe(left);
+    const again = await player(0, one);
+    expect(await say(again, 'and still')).toEqual(RATE_LIMITED);
+    expect(await story()).toBe(`${left} resumed`);
+
+    // no other one is, not even of the account, nor is anything else
+    expect(await again.client.request({ type: 'count' })).toMatchObject({ type: 'player_count' });
+    twin.send({ type: 'global_chat', payload: 'not me' });
+    await expect.poll(() => twin.received.at(-1), SOON).toEqual(globalChat(one.username, 'not me'));
+  });
+
+  it('is possible again after a while', async () => {
+    const one = await player(0);
+    for (let i = 0; i < AT_ONCE; i++) await say(one, 'x');
+    expect(await say(one, 'x')).toEqual(RATE_LIMITED);
+    await expect
+      .poll(() => say(one, 'again'), { timeout: 30_000, interval: 500 })
+      .toEqual(globalChat(one.username, 'again'));
+  });
+
+  it.each([
+    ['stopped', (server: RedisServer) => server.kill('SIGTERM'), (server: RedisServer) => server.start()],
+    ['hanging', (server: RedisServer) => server.pause(), async (server: RedisServer) => server.resume()],
+  ])('is not possible while Redis is %s, and the connections are fine', async (_, begin, end) => {
+    const [one, other] = [await player(0), await player(1)];
+    await begin(redis);
+    const payload = { target: other.username, message: 'psst' };
+    for (const message of [
+      { type: 'global_chat', payload: 'anybody?' },
+      { type: 'private_chat', payload },
+    ]) {
+      expect(await one.client.request(message, PATIENCE_MS)).toEqual(SERVICE_UNAVAILABLE);
+    }
+    expect(await one.client.request({ type: 'count' })).toMatchObject({ type: 'player_count' });
+    await end(redis);
+    // heard again as soon as the nodes listen again
+    await expect
+      .poll(
+        async () => {
+          one.client.send({ type: 'global_chat', payload: 'back' });
+          return (await other.client.next(1000)).payload;
+        },
+        { timeout: 30_000, interval: 1000 },
+      )
+      .toEqual({ username: one.username, message: 'back' });
+    expect(other.client.received.filter(({ type }) => type === 'private_chat')).toEqual([]);
+    for (const { client } of [one, other]) {
+      client.send({ type: 'logout' });
+      while (client.received.at(-1)?.type !== 'logged_out') await client.next();
+      expect(client.received.at(-1)).toEqual(LOGGED_OUT);
+    }
+    await fleet.expectConsistent();
+  });
+});

@@ -1,0 +1,50 @@
+import type { Environment } from './cliProcess.js';
+import { startCluster } from './cluster.js';
+import type { Fleet } from './fleet.js';
+import { startRedis } from './redis.js';
+import { startSentinel } from './sentinel.js';
+
+/** A Redis of some form, and how nodes are told of it. */
+export interface Backend {
+  readonly env: Environment;
+  client(): Fleet['redis'];
+  stop(): Promise<void>;
+}
+
+/** A form of Redis; `$name` in the title of a `describe.each`. */
+export interface BackendForm {
+  readonly name: string;
+  readonly start: () => Promise<Backend>;
+}
+
+export const SINGLE: BackendForm = {
+  name: 'a single Redis',
+  async start() {
+    const redis = await startRedis();
+    return { env: { REDIS_URL: redis.url }, client: () => redis.client(), stop: () => redis.stop() };
+  },
+};
+
+export const CLUSTER: BackendForm = {
+  name: 'a Redis Cluster',
+  async start() {
+    const cluster = await startCluster(3);
+    return {
+      env: { REDIS_CLUSTER: cluster.addresses, PARTITIONS: '8' },
+      client: () => cluster.client(),
+      stop: () => cluster.stop(),
+    };
+  },
+};
+
+export const SENTINELS: BackendForm = {
+  name: 'Redis with Sentinels',
+  async start() {
+    const deployment = await startSentinel();
+    return {
+      env: { REDIS_SENTINELS: deployment.sentinels, REDIS_MASTER: deployment.masterName },
+      client: () => deployment.client(),
+      stop: () => deployment.stop(),
+    };
+  },
+};
