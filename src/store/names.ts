@@ -89,12 +89,18 @@ export class Names {
     for (const member of members) await this.release(member);
   }
 
-  /** Gives a claim up, unless another session of the account has the name. @param member see `freedNameOf` */
+  /**
+   * Gives a claim up, unless another session of the account has the name. One that is only reserved may be about to be had by
+   * another, or to be confirmed for this one: it is left to the sweep.
+   * @param member see `freedNameOf`
+   */
   private async release(member: string): Promise<void> {
     const [sessionId, value] = member.split(':') as [string, string];
     const claim = await this.claims.find('name', value);
-    // one that is reserved is about to be had by another session
-    if (claim?.isConfirmed && claim.owner === accountOfSession(sessionId)) await this.claims.settle(claim);
+    if (claim?.owner === accountOfSession(sessionId)) {
+      if (!claim.isConfirmed) return;
+      await this.claims.settle(claim);
+    }
     const partition = this.keys.partitionOf(bucketOfId(sessionId));
     await this.log.commit({
       partition,

@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
 import { connect } from '../support/client.js';
-import type { Environment } from '../support/cliProcess.js';
-import { startCluster } from '../support/cluster.js';
 import { logout } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
 import { AUTH_REQUIRED } from '../support/expected.js';
@@ -11,36 +10,8 @@ import { type Account, eventsBySubject, Fleet } from '../support/fleet.js';
 import { countByType } from '../support/log.js';
 import { enter, found, join, MATCHED_MS, takenPorts } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
-import { startRedis } from '../support/redis.js';
 
-interface Backend {
-  readonly env: Environment;
-  client(): Fleet['redis'];
-  stop(): Promise<void>;
-}
-
-const BACKENDS: readonly { name: string; start: () => Promise<Backend> }[] = [
-  {
-    name: 'a single Redis',
-    async start() {
-      const redis = await startRedis();
-      return { env: { REDIS_URL: redis.url }, client: () => redis.client(), stop: () => redis.stop() };
-    },
-  },
-  {
-    name: 'a Redis Cluster',
-    async start() {
-      const cluster = await startCluster(3);
-      return {
-        env: { REDIS_CLUSTER: cluster.addresses, PARTITIONS: '8' },
-        client: () => cluster.client(),
-        stop: () => cluster.stop(),
-      };
-    },
-  },
-];
-
-describe.each(BACKENDS)('matches of two nodes on $name', ({ start }) => {
+describe.each([SINGLE, CLUSTER])('matches of two nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let a: NodeProcess;

@@ -56,6 +56,9 @@ const NAMES = [
   ['{0}:*', '{0}:*'],
 ] as const;
 
+/** How long `expect.poll` is to try until the worker has seen to what somebody left behind. */
+const LEFT_BEHIND = { timeout: 30_000, interval: 100 };
+
 describe.each([SINGLE, CLUSTER])('set_username on two nodes and $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
@@ -68,6 +71,7 @@ describe.each([SINGLE, CLUSTER])('set_username on two nodes and $name', ({ start
     fleet = new Fleet({ ...backend.env, CHAT_RATE: '0' }, backend.client());
     nodes = [await fleet.serve()]; // the first one fixes the number of partitions
     nodes.push(await fleet.serve());
+    await fleet.work();
     accounts = await fleet.seed(60);
   });
 
@@ -91,7 +95,7 @@ describe.each([SINGLE, CLUSTER])('set_username on two nodes and $name', ({ start
   /** Expects that a player may not have a name, also when everything is seen to that somebody has left behind. */
   async function expectTaken(name: string, { client }: Player): Promise<void> {
     expect(await setUsername(client, name)).toEqual(INVALID_PAYLOAD);
-    await expect.poll(() => freedNames(fleet), SOON).toBe(0);
+    await expect.poll(() => freedNames(fleet), LEFT_BEHIND).toBe(0);
     expect(await setUsername(client, name)).toEqual(INVALID_PAYLOAD);
   }
 

@@ -105,6 +105,29 @@ describe('the claim of a display name', () => {
     expect(await reserve(other)).toMatchObject({ owner: other.accountId });
   });
 
+  it('is seen to when it is confirmed for a session that has another name by then', async () => {
+    const session = await scene.begin(one);
+    const claim = await reserved(one);
+    await rename(session, claim);
+    await rename(session, null, null);
+    await scene.logOut(session);
+    // as who has looked whether the session had the name before it chose another one
+    const { names, keys } = scene.deployment;
+    const partition = keys.partitionOf(bucketOfUsername(NAME));
+    const key = keys.claim(partition, 'name', claim.value);
+    const body = JSON.stringify(['confirmed', one.accountId]);
+    await commit({
+      partition,
+      checks: [{ key, version: claim.version }],
+      events: [],
+      writes: [['put', key, '', claim.version, body, 0]],
+    });
+    expect(await find()).toMatchObject({ isConfirmed: true });
+    for (let i = 0; i < keys.partitions; i++) await names.sweep(i, Date.now() + LATER_MS);
+    expect(await find()).toBeNull();
+    expect(await leftBehind()).toBe(0);
+  });
+
   it('is not settled by who had an earlier one', async () => {
     const earlier = await reserved(one);
     await scene.deployment.claims.settle(earlier);

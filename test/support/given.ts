@@ -17,7 +17,7 @@ export function given(...events: readonly SessionEvent[]) {
     when(command: SessionCommand) {
       const decision = decide(command, state);
       return {
-        then(...expected: readonly SessionEvent[]) {
+        happens(...expected: readonly SessionEvent[]) {
           expect(decision).toEqual({ events: expected });
           // and it can have happened
           expected.reduce((before, event) => evolve(before, event, 99_000), state);

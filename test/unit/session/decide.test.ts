@@ -58,7 +58,7 @@ const ENDS: [string, SessionEvent[]][] = [
 ];
 
 describe('a session that has not begun', () => {
-  it('starts', () => given().when(COMMANDS.start).then(started));
+  it('starts', () => given().when(COMMANDS.start).happens(started));
 
   it.each(Object.values(COMMANDS).filter(({ type }) => type !== 'start'))(
     'is not there for $type',
@@ -85,13 +85,13 @@ describe('an attached session', () => {
   });
 
   it('is resumed elsewhere when its node is lost, in one go', () =>
-    session.when({ ...COMMANDS.resume, lostNode: 'n1' }).then(detached('node_lost'), resumed(there)));
+    session.when({ ...COMMANDS.resume, lostNode: 'n1' }).happens(detached('node_lost'), resumed(there)));
 
   it('is taken over if that is asked for, from another node or connection', () => {
-    session.when({ ...COMMANDS.resume, takeOver: true }).then(detached('taken_over'), resumed(there));
+    session.when({ ...COMMANDS.resume, takeOver: true }).happens(detached('taken_over'), resumed(there));
     session
       .when({ type: 'resume', attachment: sameNode, takeOver: true })
-      .then(detached('taken_over'), resumed(sameNode));
+      .happens(detached('taken_over'), resumed(sameNode));
   });
 
   it('is not taken over from itself', () =>
@@ -100,29 +100,29 @@ describe('an attached session', () => {
   it('is not reclaimed', () => session.when(COMMANDS.reclaim).isRefused('attached_elsewhere'));
 
   it.each(['closed', 'drained'] as const)('is detached when its connection is %s', (reason) =>
-    session.when({ type: 'detach', attachment: here, reason }).then(detached(reason)),
+    session.when({ type: 'detach', attachment: here, reason }).happens(detached(reason)),
   );
 
   it('is detached with its node only', () => {
-    session.when(COMMANDS.loseNode).then(detached('node_lost'));
+    session.when(COMMANDS.loseNode).happens(detached('node_lost'));
     session.when({ type: 'loseNode', node: 'n2' }).isRefused('not_attached_here');
   });
 
   it('ends when its client, an operator or its account says so', () => {
-    session.when(COMMANDS.logOut).then(loggedOut);
+    session.when(COMMANDS.logOut).happens(loggedOut);
     session
       .when(COMMANDS.endByOperator)
-      .then({ type: 'session.logged_out', data: { by: 'operator', actor: 'ops' } });
-    session.when(COMMANDS.endByAccount).then({ type: 'session.logged_out', data: { by: 'account' } });
+      .happens({ type: 'session.logged_out', data: { by: 'operator', actor: 'ops' } });
+    session.when(COMMANDS.endByAccount).happens({ type: 'session.logged_out', data: { by: 'account' } });
   });
 
-  it('is replaced', () => session.when(COMMANDS.replace).then(replaced));
+  it('is replaced', () => session.when(COMMANDS.replace).happens(replaced));
 
   it('is renamed, and back', () => {
-    session.when(COMMANDS.rename).then(renamed);
+    session.when(COMMANDS.rename).happens(renamed);
     session
       .when({ ...COMMANDS.rename, chosen: false })
-      .then({ type: 'session.renamed', data: { chosen: false } });
+      .happens({ type: 'session.renamed', data: { chosen: false } });
   });
 
   it('does not expire', () => session.when(COMMANDS.expire).isRefused('not_due'));
@@ -147,26 +147,26 @@ describe('a detached session', () => {
   const session = given(started, detached('closed'));
 
   it('is resumed anywhere', () => {
-    session.when(COMMANDS.resume).then(resumed(there));
-    session.when({ ...COMMANDS.resume, takeOver: true, lostNode: 'n1' }).then(resumed(there));
+    session.when(COMMANDS.resume).happens(resumed(there));
+    session.when({ ...COMMANDS.resume, takeOver: true, lostNode: 'n1' }).happens(resumed(there));
   });
 
   it('is reclaimed by the connection of a node that was taken for lost, and by no other', () => {
     const lost = given(started, detached('node_lost'));
-    lost.when(COMMANDS.reclaim).then(resumed(here));
+    lost.when(COMMANDS.reclaim).happens(resumed(here));
     lost.when({ type: 'reclaim', attachment: sameNode }).isRefused('attached_elsewhere');
     session.when(COMMANDS.reclaim).isRefused('attached_elsewhere');
   });
 
   it('ends from outside only', () => {
     session.when(COMMANDS.logOut).isRefused('not_attached_here');
-    session.when(COMMANDS.endByAccount).then({ type: 'session.logged_out', data: { by: 'account' } });
+    session.when(COMMANDS.endByAccount).happens({ type: 'session.logged_out', data: { by: 'account' } });
   });
 
   it('expires when it has waited long enough', () => {
     const wait = { type: 'expire', resumeMs: 500 } as const; // detached at 2000
     session.when({ ...wait, now: 2499 }).isRefused('not_due');
-    session.when({ ...wait, now: 2500 }).then(expired);
+    session.when({ ...wait, now: 2500 }).happens(expired);
   });
 
   it.each([COMMANDS.detach, COMMANDS.loseNode, COMMANDS.rename, COMMANDS.replace, COMMANDS.joinQueue])(
@@ -179,30 +179,30 @@ describe('a session that waits for a match', () => {
   const session = given(started, joined);
 
   it('joins once', () => session.when(COMMANDS.joinQueue).isRefused('in_queue'));
-  it('leaves', () => session.when(COMMANDS.leaveQueue).then(left('client')));
-  it('is taken by a match', () => session.when(COMMANDS.match).then(matched));
+  it('leaves', () => session.when(COMMANDS.leaveQueue).happens(left('client')));
+  it('is taken by a match', () => session.when(COMMANDS.match).happens(matched));
   it('is given back by none', () => session.when(COMMANDS.unmatch).isRefused('not_in_queue'));
 
   it('waits no more when it is left, lost or taken over', () => {
-    session.when(COMMANDS.detach).then(left('detached'), detached('closed'));
-    session.when(COMMANDS.loseNode).then(left('detached'), detached('node_lost'));
+    session.when(COMMANDS.detach).happens(left('detached'), detached('closed'));
+    session.when(COMMANDS.loseNode).happens(left('detached'), detached('node_lost'));
     session
       .when({ ...COMMANDS.resume, takeOver: true })
-      .then(left('detached'), detached('taken_over'), resumed(there));
+      .happens(left('detached'), detached('taken_over'), resumed(there));
     session
       .when({ ...COMMANDS.resume, lostNode: 'n1' })
-      .then(left('detached'), detached('node_lost'), resumed(there));
+      .happens(left('detached'), detached('node_lost'), resumed(there));
   });
 
   it('waits no more when it ends', () => {
-    session.when(COMMANDS.logOut).then(left('ended'), loggedOut);
+    session.when(COMMANDS.logOut).happens(left('ended'), loggedOut);
     session
       .when(COMMANDS.endByAccount)
-      .then(left('ended'), { type: 'session.logged_out', data: { by: 'account' } });
-    session.when(COMMANDS.replace).then(left('ended'), replaced);
+      .happens(left('ended'), { type: 'session.logged_out', data: { by: 'account' } });
+    session.when(COMMANDS.replace).happens(left('ended'), replaced);
   });
 
-  it('may be renamed', () => session.when(COMMANDS.rename).then(renamed));
+  it('may be renamed', () => session.when(COMMANDS.rename).happens(renamed));
 });
 
 describe('a session that a match has', () => {
@@ -215,28 +215,28 @@ describe('a session that a match has', () => {
   });
 
   it('joins again when the match is over', () => {
-    session.when({ ...COMMANDS.joinQueue, over: MATCH }).then(joined);
+    session.when({ ...COMMANDS.joinQueue, over: MATCH }).happens(joined);
     session.when({ ...COMMANDS.joinQueue, over: 'm-another' }).isRefused('in_queue');
   });
 
   it('is given back to its place in line, by that match only', () => {
-    session.when(COMMANDS.unmatch).then({ type: 'queue.joined', data: { since: 2000 } });
+    session.when(COMMANDS.unmatch).happens({ type: 'queue.joined', data: { since: 2000 } });
     session.when({ type: 'unmatch', match: 'm-another' }).isRefused('not_in_queue');
   });
 
   it('is let go when it is not there to be given back', () => {
     const gone = given(started, joined, matched, detached('closed'));
-    gone.when(COMMANDS.unmatch).then(left('failed', MATCH));
+    gone.when(COMMANDS.unmatch).happens(left('failed', MATCH));
     given(started, joined, matched, detached('closed'), resumed(there))
       .when(COMMANDS.unmatch)
-      .then({ type: 'queue.joined', data: { since: 2000 } });
+      .happens({ type: 'queue.joined', data: { since: 2000 } });
   });
 
-  it('just ends', () => session.when(COMMANDS.logOut).then(loggedOut));
+  it('just ends', () => session.when(COMMANDS.logOut).happens(loggedOut));
 });
 
 describe('a session that waits for no match', () => {
-  it('joins', () => given(started).when(COMMANDS.joinQueue).then(joined));
+  it('joins', () => given(started).when(COMMANDS.joinQueue).happens(joined));
   it('is not taken', () => given(started).when(COMMANDS.match).isRefused('not_in_queue'));
   it('does not leave', () => given(started).when(COMMANDS.leaveQueue).isRefused('not_in_queue'));
 });
