@@ -105,11 +105,13 @@ export class Host {
 
   /** Sees to this machine: game servers that nobody watches over, ports whose matches are over. @throws Unavailable */
   async sweepMachine(): Promise<void> {
-    const { matches, ports } = this.options;
+    const { matches, ports, machine } = this.options;
     for (const [port, match] of await ports.taken()) {
       if (this.watched.has(match)) continue;
       const { state } = await matches.load(match);
-      if (state.status === 'started') void this.watch(match, state.server);
+      const runsHere =
+        state.status === 'started' && state.server.machine === machine && state.server.port === port;
+      if (runsHere) void this.watch(match, state.server);
       else if (state.status !== 'formed') await ports.giveBack(port, match);
     }
   }
