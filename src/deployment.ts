@@ -146,9 +146,13 @@ async function checkServer(redis: RedisClient, logger: Logger): Promise<void> {
     }
     const eviction = /maxmemory_policy:(\S+)/.exec(info)?.[1];
     if (eviction && eviction !== 'noeviction') {
+      throw new Error(
+        `Redis would evict keys when its memory is full (maxmemory-policy ${eviction}), and sessions, accounts and events with them; set maxmemory-policy to noeviction.`,
+      );
+    }
+    if (/aof_enabled:0/.test(info)) {
       logger.warn(
-        { eviction },
-        'Redis may evict keys: sessions can get lost; set maxmemory-policy to noeviction',
+        'Redis keeps no append-only file: what is recorded is lost when it ends; set appendonly to yes',
       );
     }
   }

@@ -126,6 +126,8 @@ export async function startServer(config: Config, deployment: Deployment, logger
       commitTimeoutMs: config.COMMIT_TIMEOUT_MS,
       tokenTtlMs: config.TOKEN_TTL_SECONDS * 1000,
       tokensPerAccount: config.TOKENS_PER_ACCOUNT,
+      passwordMin: config.PASSWORD_MIN_LENGTH,
+      logoutRevokesToken: config.LOGOUT_REVOKES_TOKEN,
       uniqueEmails: config.OC_EMAIL_VALIDATION,
       chatCharacters: config.CHAT_CHARACTERS,
     },
@@ -160,6 +162,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
   const options = {
     host: config.HOST,
     port: config.PORT,
+    tls: config.tls,
     trustedProxies: config.trustedProxies,
     allowedOrigins: config.allowedOrigins,
     maxConnections: config.MAX_CONNECTIONS,

@@ -26,7 +26,13 @@ export type AccountCommand =
       readonly limit: number;
       readonly now: number;
     }
-  | { readonly type: 'revokeTokens'; readonly reason: 'operator' | 'account'; readonly actor?: string };
+  | {
+      readonly type: 'revokeTokens';
+      readonly reason: 'operator' | 'account';
+      readonly actor?: string;
+      /** The only one to revoke; absent: all. */
+      readonly only?: string;
+    };
 
 /** The events that a command causes, in order. Pure. @throws Error when the command can't apply to the state */
 export function decideAccount(command: AccountCommand, state: AccountState): readonly AccountEvent[] {
@@ -48,8 +54,11 @@ export function decideAccount(command: AccountCommand, state: AccountState): rea
         { type: 'token.issued', data: { token, expiresAt } },
       ];
     }
-    case 'revokeTokens':
-      return state.tokens.map(({ token }) => revoked(token, command.reason, command.actor));
+    case 'revokeTokens': {
+      const { reason, actor, only } = command;
+      const meant = state.tokens.filter(({ token }) => only === undefined || token === only);
+      return meant.map(({ token }) => revoked(token, reason, actor));
+    }
     default:
       return unknown(command);
   }

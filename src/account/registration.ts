@@ -26,16 +26,19 @@ export type RegistrationProblem =
   | 'email';
 
 const USERNAME_MIN = 3;
-const PASSWORD_MIN = 6;
 const PASSWORD_MAX = 128;
 const EMAIL_MAX_BYTES = 254;
 
 /** One @ with a local part and a domain with a dot: whether it exists, only a letter to it would tell. */
 const EMAIL = /^[^\s@\p{C}]{1,64}@[^\s@.\p{C}]+(?:\.[^\s@.\p{C}]+)+$/u;
 
-/** Checks a registration, in the order of the protocol. Lengths are counted in Unicode code points, after NFC. */
+/**
+ * Checks a registration, in the order of the protocol. Lengths are counted in Unicode code points, after NFC.
+ * @param passwordMin of the shortest password
+ */
 export function checkRegistration(
   request: RegistrationRequest,
+  passwordMin: number,
 ): Registration | { problem: RegistrationProblem } {
   const username = request.username.normalize('NFC');
   const { password } = request;
@@ -43,7 +46,7 @@ export function checkRegistration(
   // as it was sent, too: NFC makes two of some characters, and `login` refuses a username that is sent too short
   const isShort = !hasAtLeast(request.username, USERNAME_MIN) || !hasAtLeast(username, USERNAME_MIN);
   if (isShort) return { problem: 'usernameShort' };
-  if (!hasAtLeast(password, PASSWORD_MIN)) return { problem: 'passwordShort' };
+  if (!hasAtLeast(password, passwordMin)) return { problem: 'passwordShort' };
   if (hasAtLeast(username, NAME_MAX + 1)) return { problem: 'usernameLong' };
   if (!isVisible(username)) return { problem: 'usernameInvisible' };
   if (isTooLong(password)) return { problem: 'passwordLong' };

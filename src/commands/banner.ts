@@ -2,11 +2,11 @@ import type { Config } from '../config/config.js';
 
 /** What `start` says once it runs: where it listens, and a command to paste. */
 export function banner(
-  config: Pick<Config, 'HOST' | 'ADMIN_HOST' | 'DATA_DIR'>,
+  config: Pick<Config, 'HOST' | 'ADMIN_HOST' | 'DATA_DIR' | 'tls'>,
   ports: { readonly port?: number; readonly adminPort: number },
 ): string {
   const host = reachable(config.HOST);
-  const url = `ws://${host}:${ports.port}/ws`;
+  const url = `${config.tls ? 'wss' : 'ws'}://${host}:${ports.port}/ws`;
   const admin = `http://${reachable(config.ADMIN_HOST)}:${ports.adminPort}`;
   const messages = [
     '{"type":"register","payload":{"username":"jane.doe","password":"secret1"}}',

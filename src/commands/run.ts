@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { createMetrics } from '../admin/metrics.js';
 import { startAdmin } from '../admin/server.js';
-import { type Config, defaultRedis } from '../config/config.js';
+import { type Config, checkTls, defaultRedis } from '../config/config.js';
 import { type Deployment, openDeployment } from '../deployment.js';
 import { createLogger } from '../logger.js';
 import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
@@ -29,6 +29,7 @@ export async function run(role: Role, config: Config): Promise<number> {
   if (role === 'start' && config.redis) {
     throw new Error('`start` brings its own Redis; with REDIS_* variables set, use `serve` and `work`.');
   }
+  if (role !== 'work') checkTls(config);
   const ending = signals();
   const takeDown: (() => Promise<unknown>)[] = [];
   try {

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism, hostname, networkInterfaces } from 'node:os';
+import { createSecureContext } from 'node:tls';
 import type { ConfigVariables } from '../contract/config.generated.js';
 import { compileConfigValidator } from '../contract/validators.js';
 import type { Address, RedisTarget } from '../redis/client.js';
@@ -12,6 +14,8 @@ export interface Config extends ConfigVariables {
   readonly redis: RedisTarget | null;
   /** Id of this process in the log and on the bus, new at each boot. */
   readonly nodeId: string;
+  /** Files with which clients are served over TLS; null: plain. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   readonly trustedProxies: readonly string[];
   /** Null: any. */
   readonly allowedOrigins: ReadonlySet<string> | null;
@@ -42,6 +46,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
     redis: redisTarget(variables),
     nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
+    tls: tlsFiles(variables),
     trustedProxies: listOf(variables.TRUSTED_PROXIES).map(proxy),
     gamePorts: portRange(variables.GAME_PORTS),
     programEnvironment: Object.fromEntries(
@@ -83,6 +88,20 @@ function redisTarget(variables: ConfigVariables): RedisTarget | null {
     );
   }
   return null;
+}
+
+function tlsFiles({ TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile }: ConfigVariables): Config['tls'] {
+  return certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : null;
+}
+
+/** Whether clients can be served with the certificate and key; only a gateway can read them. @throws BadConfig */
+export function checkTls({ tls }: Config): void {
+  if (!tls) return;
+  try {
+    createSecureContext({ cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) });
+  } catch (error) {
+    throw new BadConfig(`TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(error as Error).message}.`);
+  }
 }
 
 function addressesOf(list: string): Address[] {

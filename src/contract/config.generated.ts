@@ -13,6 +13,14 @@ export interface ConfigVariables {
    */
   PORT: number;
   /**
+   * Certificate chain (PEM) with which clients are served over TLS (wss://, https://). Together with TLS_KEY_FILE. Unset: plain.
+   */
+  TLS_CERT_FILE?: string;
+  /**
+   * Private key (PEM, without a passphrase) of TLS_CERT_FILE.
+   */
+  TLS_KEY_FILE?: string;
+  /**
    * Address on which operators are served (probes, metrics, API).
    */
   ADMIN_HOST: string;
@@ -104,6 +112,14 @@ export interface ConfigVariables {
    * Whether an email address can be registered only once.
    */
   OC_EMAIL_VALIDATION: boolean;
+  /**
+   * Characters (Unicode code points) of the shortest password that can be registered.
+   */
+  PASSWORD_MIN_LENGTH: number;
+  /**
+   * Whether a logout revokes the token of its session, too, and ends the other sessions of that token. The protocol keeps it valid.
+   */
+  LOGOUT_REVOKES_TOKEN: boolean;
   /**
    * Seconds that a token is valid after its login. 0: no limit.
    */

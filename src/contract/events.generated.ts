@@ -225,7 +225,7 @@ export interface TokenIssued {
 }
 
 /**
- * expired: its time had run out. limit: the account had too many tokens, the oldest went. operator: by an operator. account: by a logout of all sessions of the account.
+ * expired: its time had run out. limit: the account had too many tokens, the oldest went. operator: by an operator. account: by a logout of all sessions of the account, or by any logout with LOGOUT_REVOKES_TOKEN.
  */
 export type RevokeReason = 'expired' | 'limit' | 'operator' | 'account';
 

@@ -16,6 +16,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
+  /** PEM files; null: without TLS. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   readonly trustedProxies: readonly string[];
   /** Null: any. */
   readonly allowedOrigins: ReadonlySet<string> | null;
@@ -130,8 +132,11 @@ export class Gateway {
   }
 
   private routes(): TemplatedApp {
-    const { idleSeconds, maxBackpressureBytes, rules, register } = this.options;
-    const app = uWebSockets.App().ws<UserData>('/ws', {
+    const { tls, idleSeconds, maxBackpressureBytes, rules, register } = this.options;
+    const server = tls
+      ? uWebSockets.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile })
+      : uWebSockets.App();
+    const app = server.ws<UserData>('/ws', {
       maxPayloadLength: rules.maxMessageBytes * OVERSIZE,
       idleTimeout: idleSeconds,
       sendPingsAutomatically: true,

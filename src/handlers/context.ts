@@ -21,6 +21,10 @@ import type { Client } from './client.js';
 export interface HandlerSettings extends TokenSettings {
   /** How long a client waits for its change to be recorded, in ms. */
   readonly commitTimeoutMs: number;
+  /** Characters of the shortest password that can be registered. */
+  readonly passwordMin: number;
+  /** Whether a logout revokes the token of its session. */
+  readonly logoutRevokesToken: boolean;
   /** Whether email addresses are unique. */
   readonly uniqueEmails: boolean;
   /** Characters of the longest chat message, 0: no limit. */

@@ -1,6 +1,6 @@
 import type { ValidateFunction } from 'ajv';
 import type { ClientMessage, RegisterMessage } from '../contract/client.generated.js';
-import { REGISTRATION_TEXTS } from '../protocol/errors.js';
+import { registrationTexts } from '../protocol/errors.js';
 import type { Context } from './context.js';
 import { failureLog } from './failures.js';
 import { inTime } from './hold.js';
@@ -30,7 +30,7 @@ export function httpRegister(context: Context): HttpRegister {
         record: (credentials, guard) =>
           recordAccount(context, credentials, null, [guard], inTime(context, keep)),
       });
-      return refusal ? refused(refusal) : CREATED;
+      return refusal ? refused(refusal, context.settings.passwordMin) : CREATED;
     } catch (error) {
       logFailure(error, { type: 'POST /register' });
       return text('500 Internal Server Error', 'Internal server error');
@@ -44,24 +44,25 @@ const CREATED: HttpAnswer = {
   body: JSON.stringify({ status: 'success', message: 'User registered successfully' }),
 };
 
-function refused({ problem, retryAfterSeconds }: RegistrationRefusal): HttpAnswer {
+function refused({ problem, retryAfterSeconds }: RegistrationRefusal, passwordMin: number): HttpAnswer {
+  const texts = registrationTexts(passwordMin);
   switch (problem) {
     case 'usernameShort':
     case 'passwordShort':
       return text(
         '400 Bad Request',
-        'Username must be at least 3 characters and password at least 6 characters',
+        `Username must be at least 3 characters and password at least ${passwordMin} characters`,
       );
     case 'usernameTaken':
     case 'emailTaken':
       return text('409 Conflict', 'Username or email already exists');
     case 'attempts':
       return {
-        ...text('429 Too Many Requests', REGISTRATION_TEXTS.attempts),
+        ...text('429 Too Many Requests', texts.attempts),
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       };
     default:
-      return text('400 Bad Request', REGISTRATION_TEXTS[problem]);
+      return text('400 Bad Request', texts[problem]);
   }
 }
 

@@ -1,14 +1,16 @@
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE } from '../protocol/errors.js';
-import type { Outcome } from '../store/sessions.js';
+import type { SessionCommand } from '../session/commands.js';
+import { type Outcome, untilDone } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { settleHeld } from './hold.js';
+import { executeHeld, settleHeld } from './hold.js';
+import { endOthers } from './others.js';
 
-/** `logout`: ends the session of this connection; the token stays valid. */
+/** `logout`: ends the session of this connection; the token stays valid, unless the settings say otherwise. */
 export function logoutHandler(context: Context): Handler {
   return handler(context.validators, {
     type: 'logout',
@@ -20,10 +22,12 @@ export function logoutHandler(context: Context): Handler {
       const session = context.presence.release(client)!;
 
       // 2. record it; that is tried for as long as this node lives, though the client waits only so long
-      const { attachment } = session.known.state;
+      const { commitTimeoutMs, logoutRevokesToken } = context.settings;
       const outcome = await within(
-        context.settings.commitTimeoutMs,
-        settleHeld(context, session, { type: 'logOut', by: 'client', attachment }),
+        commitTimeoutMs,
+        logoutRevokesToken
+          ? logOutAndRevoke(context, session)
+          : settleHeld(context, session, logOutOf(session)),
       );
 
       // 3. answer
@@ -37,6 +41,28 @@ export function logoutHandler(context: Context): Handler {
       }
     },
   });
+}
+
+function logOutOf({ known }: HeldSession): SessionCommand {
+  return { type: 'logOut', by: 'client', attachment: known.state.attachment };
+}
+
+/** In one commit; then the other sessions of the token end. */
+async function logOutAndRevoke(context: Context, session: HeldSession): Promise<Outcome> {
+  const { accounts } = context;
+  const { accountId, username, known } = session;
+  const { token } = known.state;
+  const outcome = await untilDone(async () => {
+    for (;;) {
+      const revocation = { type: 'revokeTokens', reason: 'account', only: token } as const;
+      const also = await accounts.prepare(accountId, username, revocation);
+      const outcome = await executeHeld(context, session, logOutOf(session), { also });
+      if (outcome.done || outcome.refused !== 'guarded') return outcome; // guarded: the account has just changed
+    }
+  });
+  if (!outcome.done) return outcome;
+  await endOthers(context, session, (state) => state.token === token);
+  return outcome;
 }
 
 /** Somebody else was faster: the client had no session any more when it said goodbye. */

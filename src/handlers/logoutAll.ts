@@ -1,4 +1,3 @@
-import { endFromOutside } from '../cluster/ending.js';
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS } from '../protocol/answers.js';
 import { noChange } from '../store/change.js';
@@ -7,6 +6,7 @@ import { within } from '../within.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
 import { settleHeld } from './hold.js';
+import { endOthers } from './others.js';
 
 /** `logout_all`: revokes the tokens of the account and ends its sessions, on every node; this connection's last. */
 export function logoutAllHandler(context: Context): Handler {
@@ -34,19 +34,12 @@ export function logoutAllHandler(context: Context): Handler {
 
 /** First the tokens, so that no other session can be begun meanwhile. */
 async function endAll(context: Context, session: HeldSession): Promise<void> {
-  const { accounts, log, sessions, publisher } = context;
+  const { accounts, log } = context;
   const { accountId, username, known } = session;
   const commit = log.commit.bind(log);
   const revoke = { type: 'revokeTokens', reason: 'account' } as const;
   await untilDone(() => accounts.execute(accountId, username, revoke, noChange, commit));
-
-  const others = [...(await untilDone(() => sessions.loadAll(accountId))).keys()].filter(
-    (id) => id !== session.id,
-  );
-  const record: typeof sessions.settle = (id, command) => sessions.settle(id, command);
-  await Promise.all(
-    others.map((id) => endFromOutside(publisher, id, { type: 'logOut', by: 'account' }, record)),
-  );
+  await endOthers(context, session, () => true);
   await settleHeld(context, session, {
     type: 'logOut',
     by: 'client',

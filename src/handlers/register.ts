@@ -1,6 +1,6 @@
 import { checkRegistration, type RegistrationRequest } from '../account/registration.js';
 import { registerSuccess, registrationError } from '../protocol/answers.js';
-import { REGISTRATION_TEXTS } from '../protocol/errors.js';
+import { type RegistrationTexts, registrationTexts } from '../protocol/errors.js';
 import type { Credentials, NewToken } from '../store/accounts.js';
 import { type Change, type Commit, joined } from '../store/change.js';
 import { bucketOfId, hashName } from '../store/ids.js';
@@ -12,11 +12,12 @@ import { inTime, startSession } from './hold.js';
 
 /** `register`: creates an account and authenticates the connection. */
 export function registerHandler(context: Context): Handler {
+  const texts = registrationTexts(context.settings.passwordMin);
   return handler(context.validators, {
     type: 'register',
     needsSession: false,
-    invalid: registrationError(REGISTRATION_TEXTS.format),
-    unavailable: registrationError(REGISTRATION_TEXTS.server),
+    invalid: registrationError(texts.format),
+    unavailable: registrationError(texts.server),
     async handle(client, { payload }) {
       const refusal = await registerAccount(context, payload, {
         address: client.address,
@@ -32,14 +33,14 @@ export function registerHandler(context: Context): Handler {
           );
         },
       });
-      if (refusal) client.send(registrationError(REGISTRATION_TEXTS[refusal.problem]));
+      if (refusal) client.send(registrationError(texts[refusal.problem]));
     },
   });
 }
 
 /** Why a registration was refused. */
 export interface RegistrationRefusal {
-  readonly problem: keyof typeof REGISTRATION_TEXTS;
+  readonly problem: keyof RegistrationTexts;
   /** Only when there were too many. */
   readonly retryAfterSeconds?: number;
 }
@@ -65,7 +66,7 @@ export async function registerAccount(
 ): Promise<RegistrationRefusal | null> {
   const { accounts, attempts, claims, names, passwords, settings } = context;
   // 1. what can be seen without asking anybody
-  const registration = checkRegistration(request);
+  const registration = checkRegistration(request, settings.passwordMin);
   if ('problem' in registration) return registration;
   const { username, password, email } = registration;
 

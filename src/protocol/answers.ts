@@ -1,5 +1,5 @@
 import type { LoggedOut, ServerMessage } from '../contract/server.generated.js';
-import { AUTH_TEXTS, ERROR_TEXTS, type RegistrationText } from './errors.js';
+import { AUTH_TEXTS, ERROR_TEXTS, type RegistrationTexts } from './errors.js';
 
 /** A message of the server, ready to be sent as a text frame: compact JSON, `type` first. */
 export type Frame = string;
@@ -76,7 +76,7 @@ export function registerSuccess(username: string, token: string): Frame {
 }
 
 /** `error` with code REGISTRATION_ERROR. */
-export function registrationError(message: RegistrationText): Frame {
+export function registrationError(message: RegistrationTexts[keyof RegistrationTexts]): Frame {
   return frame({ type: 'error', payload: { message, code: 'REGISTRATION_ERROR' } });
 }
 

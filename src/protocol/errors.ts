@@ -6,7 +6,7 @@ import type { ErrorCode } from '../contract/server.generated.js';
  * same tables; a test holds them together.
  */
 
-/** `error` messages: what each code says. REGISTRATION_ERROR says one of `REGISTRATION_TEXTS`. */
+/** `error` messages: what each code says. REGISTRATION_ERROR says one of `registrationTexts`. */
 export const ERROR_TEXTS = {
   AUTH_REQUIRED: 'Authentication required',
   INVALID_MESSAGE: 'Message must be a JSON object with a string "type"',
@@ -28,22 +28,27 @@ export const AUTH_TEXTS = {
 
 type RegistrationRefusal = 'format' | 'usernameTaken' | 'emailTaken' | 'attempts' | 'server';
 
-/** Texts of `error` with code REGISTRATION_ERROR. */
-export const REGISTRATION_TEXTS = {
-  format: 'Invalid registration format',
-  usernameShort: 'Username must be at least 3 characters',
-  passwordShort: 'Password must be at least 6 characters',
-  usernameLong: 'Username must be at most 50 characters',
-  usernameInvisible: 'Username must not contain control or invisible characters',
-  passwordLong: 'Password must be at most 128 characters',
-  email: 'Email must be a valid address',
-  usernameTaken: 'Username already exists',
-  emailTaken: 'Email already registered',
-  attempts: 'Too many registrations, try again later',
-  server: 'Registration failed due to a server error',
-} as const satisfies Record<RegistrationProblem | RegistrationRefusal, string>;
+/**
+ * Texts of `error` with code REGISTRATION_ERROR.
+ * @param passwordMin characters of the shortest password
+ */
+export function registrationTexts(passwordMin: number) {
+  return {
+    format: 'Invalid registration format',
+    usernameShort: 'Username must be at least 3 characters',
+    passwordShort: `Password must be at least ${passwordMin} characters`,
+    usernameLong: 'Username must be at most 50 characters',
+    usernameInvisible: 'Username must not contain control or invisible characters',
+    passwordLong: 'Password must be at most 128 characters',
+    email: 'Email must be a valid address',
+    usernameTaken: 'Username already exists',
+    emailTaken: 'Email already registered',
+    attempts: 'Too many registrations, try again later',
+    server: 'Registration failed due to a server error',
+  } as const satisfies Record<RegistrationProblem | RegistrationRefusal, string>;
+}
 
-export type RegistrationText = (typeof REGISTRATION_TEXTS)[keyof typeof REGISTRATION_TEXTS];
+export type RegistrationTexts = ReturnType<typeof registrationTexts>;
 
 /** Why the server closes a connection: the code and the reason of the close frame. */
 export const CLOSE = {

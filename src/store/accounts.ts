@@ -110,6 +110,14 @@ export class Accounts {
     }
   }
 
+  /**
+   * What a command changes, to be committed with something else; its checks fail if the account changes meanwhile.
+   * @throws Unavailable
+   */
+  async prepare(accountId: string, username: string, command: AccountCommand): Promise<Change> {
+    return this.changeOf(accountId, username, await this.load(accountId), [command]);
+  }
+
   private changeOf(
     accountId: string,
     username: string,

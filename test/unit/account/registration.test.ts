@@ -53,7 +53,7 @@ describe('a registration', () => {
       { ...good, username: 'Влади́мир' },
     ],
   ])('with %j is taken as %j', (request, expected) => {
-    expect(checkRegistration(request)).toEqual(expected);
+    expect(checkRegistration(request, 6)).toEqual(expected);
   });
 
   it.each([
@@ -85,6 +85,12 @@ describe('a registration', () => {
     [{ ...good, email: `jane@${'x'.repeat(250)}.com` }, 'email'],
     [{ ...good, email: ' ' }, 'email'],
   ])('with %j is refused: %s', (request, problem) => {
-    expect(checkRegistration(request)).toEqual({ problem });
+    expect(checkRegistration(request, 6)).toEqual({ problem });
+  });
+
+  it('needs a password as long as asked for, in characters', () => {
+    const request = { ...good, password: '\u{1f600}'.repeat(11) };
+    expect(checkRegistration(request, 12)).toEqual({ problem: 'passwordShort' });
+    expect(checkRegistration(request, 11)).toEqual(request);
   });
 });

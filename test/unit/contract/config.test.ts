@@ -5,6 +5,8 @@ const validate = compileConfigValidator();
 
 /** The values that the documentation promises when nothing is set. */
 const DEFAULTS = {
+  PASSWORD_MIN_LENGTH: 6,
+  LOGOUT_REVOKES_TOKEN: false,
   HOST: '0.0.0.0',
   PORT: 8080,
   ADMIN_HOST: '127.0.0.1',

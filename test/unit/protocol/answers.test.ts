@@ -13,7 +13,7 @@ import {
   registerSuccess,
   registrationError,
 } from '../../../src/protocol/answers.js';
-import { REGISTRATION_TEXTS } from '../../../src/protocol/errors.js';
+import { registrationTexts } from '../../../src/protocol/errors.js';
 
 type Reason = NonNullable<LoggedOut['payload']>['reason'];
 
@@ -23,7 +23,7 @@ const NAMES = ['jane.doe', '😀😀😀', 'with "quotes" and \\', '</script>', 
 
 const FRAMES: [name: string, frame: string][] = [
   ...Object.entries(ANSWERS),
-  ...Object.entries(REGISTRATION_TEXTS).map(([problem, text]): [string, string] => [
+  ...Object.entries(registrationTexts(8)).map(([problem, text]): [string, string] => [
     `a registration refused for ${problem}`,
     registrationError(text),
   ]),
