@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, expect } from 'vitest';
+import type { Environment } from '../../support/cliProcess.js';
+import { eventually } from '../../support/eventually.js';
+import { type Account, Fleet } from '../../support/fleet.js';
+import type { LogEntry } from '../../support/log.js';
+import type { NodeProcess } from '../../support/processes.js';
+import { Random } from '../../support/random.js';
+import { Crowd, type CrowdOptions } from './crowd.js';
+import { expectTruth, type TruthOptions } from './truth.js';
+
+/** How long what is done again and again is done, in ms: `FAULT_SECONDS`. */
+export const DURATION_MS = Number(process.env.FAULT_SECONDS ?? 6) * 1000;
+
+/** What decides all that is random: `SEED`. */
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+const CLIENTS = 500;
+
+/** How long a test of this kind may take, in ms. */
+export const LIMIT_MS = 150_000 + 3 * DURATION_MS;
+
+/** Leases that run out soon, so that tests needn't wait for long. */
+const QUICK: Environment = { LEASE_SECONDS: '2', COMMIT_TIMEOUT_MS: '2000', DRAIN_SECONDS: '2' };
+
+/** A deployment with a crowd of clients that go on whatever happens to it. */
+export class Storm {
+  readonly random = new Random(SEED);
+  /** The nodes that clients connect to. */
+  nodes: NodeProcess[] = [];
+  workers: NodeProcess[] = [];
+  private accounts: Account[] = [];
+  private crowd!: Crowd;
+
+  private constructor(readonly fleet: Fleet) {}
+
+  /**
+   * Starts nodes and workers, and waits until everybody has been logged in.
+   * @param env where Redis is, and settings of all processes
+   */
+  static async begin(
+    env: Environment,
+    redis: Fleet['redis'],
+    options: { readonly nodes?: number; readonly workers?: number } & Pick<CrowdOptions, 'breaksOff'> = {},
+  ): Promise<Storm> {
+    const storm = new Storm(new Fleet({ ...QUICK, ...env }, redis));
+    storms.add(storm);
+    const { nodes = 3, workers = 1, ...crowd } = options;
+    await Promise.all([
+      ...Array.from({ length: nodes }, () => storm.addNode()),
+      ...Array.from({ length: workers }, () => storm.addWorker()),
+    ]);
+    storm.accounts = await storm.fleet.seed(CLIENTS);
+    const urls = () => storm.nodes.map(({ wsUrl }) => wsUrl);
+    storm.crowd = new Crowd({ accounts: storm.accounts, urls, seed: SEED, ...crowd });
+    await storm.everybodyPlays();
+    return storm;
+  }
+
+  async addNode(env: Environment = {}): Promise<NodeProcess> {
+    const node = await this.fleet.serve(env);
+    this.nodes.push(node);
+    return node;
+  }
+
+  async addWorker(env: Environment = {}): Promise<NodeProcess> {
+    const worker = await this.fleet.work(env);
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Clients connect to a node no more. */
+  withdraw(node: NodeProcess): void {
+    this.nodes = this.nodes.filter((other) => other !== node);
+  }
+
+  get players(): Crowd['players'] {
+    return this.crowd.players;
+  }
+
+  /** Waits until everybody has been logged in again. */
+  async everybodyPlays(times = 1): Promise<void> {
+    await this.crowd.everybodyPlays(times);
+  }
+
+  /** Waits until every process says that it is ready, or that it isn't. */
+  async readiness(isReady: boolean): Promise<void> {
+    for (const { adminUrl } of [...this.nodes, ...this.workers]) {
+      const says = async () => expect((await fetch(`${adminUrl}/readyz`)).status).toBe(isReady ? 200 : 503);
+      await eventually(says, { timeoutMs: 30_000, message: `readiness is ${isReady}` });
+    }
+  }
+
+  /** Does something again and again, until the time is up. */
+  async again(work: () => Promise<void>): Promise<void> {
+    const end = performance.now() + DURATION_MS;
+    do await work();
+    while (performance.now() < end);
+  }
+
+  /** Sends everybody home and expects that all they saw is true; gives the log. */
+  async end(options: Omit<TruthOptions, 'nodes'> = {}): Promise<LogEntry[]> {
+    await this.everybodyPlays();
+    await this.crowd.end();
+    return expectTruth(this.fleet, this.crowd, { ...options, nodes: this.nodes });
+  }
+
+  async stop(): Promise<void> {
+    for (const player of this.crowd?.players ?? []) player.isOver = true;
+    await this.fleet.stop();
+  }
+}
+
+const storms = new Set<Storm>();
+
+beforeEach(() => {
+  console.info(`SEED=${SEED}`);
+});
+
+/** Takes a test's deployment down, and then its Redis. */
+export function tearDown(stopRedis: () => Promise<unknown> | undefined): void {
+  afterEach(async () => {
+    for (const storm of storms) await storm.stop();
+    storms.clear();
+    await stopRedis();
+  });
+}
