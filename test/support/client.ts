@@ -15,6 +15,8 @@ export interface ConnectOptions {
   readonly localAddress?: string;
   /** Whether pings are answered; default true. */
   readonly autoPong?: boolean;
+  /** Whether chat is not to be heard. */
+  readonly isDeaf?: boolean;
 }
 
 export interface CloseInfo {
@@ -27,9 +29,12 @@ export interface CloseInfo {
  * @param url `ws://…/ws`
  * @throws when the server refuses it (the error names the HTTP status)
  */
-export async function connect(url: string, options: ConnectOptions = {}): Promise<TestClient> {
+export async function connect(
+  url: string,
+  { isDeaf = false, ...options }: ConnectOptions = {},
+): Promise<TestClient> {
   const ws = new WebSocket(url, { perMessageDeflate: false, handshakeTimeout: PATIENCE_MS, ...options });
-  const client = new TestClient(ws);
+  const client = new TestClient(ws, isDeaf);
   await new Promise<void>((resolve, reject) => {
     ws.once('open', resolve);
     ws.once('error', reject);
@@ -54,6 +59,7 @@ export class TestClient {
   constructor(
     /** The connection itself, for what this class doesn't offer. */
     readonly ws: WebSocket,
+    private readonly isDeaf = false,
   ) {
     let problem = '';
     ws.on('error', (error) => {
@@ -129,6 +135,7 @@ export class TestClient {
 
   private take(text: string, isBinary: boolean): void {
     this.rawFrames.push(text);
+    if (this.isDeaf && text.startsWith('{"type":"global_chat"')) return;
     const message = isBinary ? new Error(`a binary frame came: ${text}`) : parse(text);
     if (!(message instanceof Error)) this.received.push(message);
     this.inbox.push(message);

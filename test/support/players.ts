@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { connect, type Message, type TestClient } from './client.js';
+import { type ConnectOptions, connect, type Message, type TestClient } from './client.js';
 import { tokenAuth } from './conversation.js';
 import type { Account, Fleet } from './fleet.js';
 import type { NodeProcess } from './processes.js';
@@ -13,8 +13,13 @@ export interface Player extends Account {
 }
 
 /** Connects an account to a node and authenticates it. @param resume take its session over if it is attached */
-export async function enter(node: NodeProcess, account: Account, resume?: boolean): Promise<Player> {
-  const client = await connect(node.wsUrl);
+export async function enter(
+  node: NodeProcess,
+  account: Account,
+  resume?: boolean,
+  options?: ConnectOptions,
+): Promise<Player> {
+  const client = await connect(node.wsUrl, options);
   expect(await tokenAuth(client, account.token, resume)).toMatchObject({ type: 'auth_success' });
   return { ...account, client };
 }

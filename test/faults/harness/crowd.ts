@@ -20,6 +20,9 @@ const TALKERS = 10;
 /** A client that gets no answer for this long gives its connection up, in ms. */
 const GIVE_UP_MS = 8000;
 
+/** What is recorded late is recorded so long after it was promised at most, once Redis is back, in ms. */
+const LATE_MS = 15_000;
+
 const HANDSHAKE_MS = 5000;
 
 /** Real clients that come, log in, chat, log out, break off and come back, all the time. */
@@ -108,6 +111,8 @@ export class Regular {
   readonly problems: string[] = [];
 
   private said = 0;
+  /** Until when he may take back the session of a late logout. */
+  private lateUntil = 0;
 
   constructor(
     readonly number: number,
@@ -135,7 +140,14 @@ export class Regular {
     const ws = new WebSocket(url, { perMessageDeflate: false, handshakeTimeout: HANDSHAKE_MS });
     ws.on('error', () => {}); // its end tells
     const closed = new Promise<number>((resolve) => ws.once('close', (code) => resolve(code)));
-    const visit: Visit = { ws, closed, awaiting: undefined, isOver: false, hasSpoken: false, heard: new Map() };
+    const visit: Visit = {
+      ws,
+      closed,
+      awaiting: undefined,
+      isOver: false,
+      hasSpoken: false,
+      heard: new Map(),
+    };
     ws.on('message', (data: Buffer) => this.hear(visit, data.toString()));
     void closed.then((code) => {
       if (code !== 1006 && code !== 1000) this.closes.push({ code, at: performance.now() });
@@ -164,6 +176,11 @@ export class Regular {
 
   private async logIn(visit: Visit): Promise<boolean> {
     const resume = this.random.below(3) === 0;
+    if (resume && performance.now() < this.lateUntil) {
+      // he takes back the session that he was still to be logged out of, unless that has come first
+      this.doubtfulLogouts += this.lateLogouts;
+      this.lateLogouts = 0;
+    }
     const payload = { token: this.account.token, ...(resume && { resume }) };
     if (this.breaksOffNow()) {
       visit.isOver = true;
@@ -211,8 +228,10 @@ export class Regular {
       return true;
     }
     if (!answer) this.doubtfulLogouts += 1;
-    else if (isUnavailable(answer)) this.lateLogouts += 1;
-    else if (!isLoss(answer)) {
+    else if (isUnavailable(answer)) {
+      this.lateLogouts += 1;
+      this.lateUntil = performance.now() + LATE_MS;
+    } else if (!isLoss(answer)) {
       this.problems.push(`logout answered ${JSON.stringify(answer)}`);
     }
     return false;

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { hashToken } from '../../../src/store/ids.js';
 import { connect } from '../../support/client.js';
 import { logout, tokenAuth } from '../../support/conversation.js';
-import { eventsBySubject, type Fleet } from '../../support/fleet.js';
+import { eventsBySubject, type Fleet, storyOf } from '../../support/fleet.js';
 import type { LogEntry } from '../../support/log.js';
 import type { NodeProcess } from '../../support/processes.js';
 import type { Crowd, Regular } from './crowd.js';
@@ -37,7 +37,7 @@ export async function expectTruth(fleet: Fleet, crowd: Crowd, options: TruthOpti
   const events = countsByToken(log);
   const lies = crowd.players.flatMap((player) => {
     const { token } = player.account;
-    return liesAbout(player, events.get(hashToken(token)) ?? { begun: 0, loggedOut: 0 }, options);
+    return liesAbout(player, events.get(hashToken(token)) ?? NOTHING, options);
   });
   expect(lies).toEqual([]);
 
@@ -49,7 +49,10 @@ export async function expectTruth(fleet: Fleet, crowd: Crowd, options: TruthOpti
 interface Counts {
   begun: number;
   loggedOut: number;
+  stories: string[];
 }
+
+const NOTHING: Counts = { begun: 0, loggedOut: 0, stories: [] };
 
 function countsByToken(log: readonly LogEntry[]): Map<string, Counts> {
   const counts = new Map<string, Counts>();
@@ -57,7 +60,8 @@ function countsByToken(log: readonly LogEntry[]): Map<string, Counts> {
     const [{ type, data }] = events as [LogEntry];
     if (type !== 'session.started') continue;
     const token = String(data.token);
-    const count = counts.get(token) ?? { begun: 0, loggedOut: 0 };
+    const count = counts.get(token) ?? { begun: 0, loggedOut: 0, stories: [] };
+    count.stories.push(`${events[0]!.id} ${storyOf(events)}`);
     for (const { type } of events) {
       if (type === 'session.started' || type === 'session.resumed') count.begun += 1;
       if (type === 'session.logged_out') count.loggedOut += 1;
@@ -68,7 +72,7 @@ function countsByToken(log: readonly LogEntry[]): Map<string, Counts> {
 }
 
 /** What a player was told that isn't recorded, and what is recorded without a cause. */
-function liesAbout(player: Regular, { begun, loggedOut }: Counts, options: TruthOptions): string[] {
+function liesAbout(player: Regular, { begun, loggedOut, stories }: Counts, options: TruthOptions): string[] {
   const { isExact = false, promisesDie = false, isExcused = () => false } = options;
   const { number, logins, doubtfulLogins, logouts, lateLogouts, doubtfulLogouts, loggedOutAt } = player;
   const excused = loggedOutAt.filter(isExcused).length;
@@ -77,7 +81,7 @@ function liesAbout(player: Regular, { begun, loggedOut }: Counts, options: Truth
   const lies: string[] = [];
   if (loggedOut < fewestLogouts || loggedOut > mostLogouts) {
     lies.push(
-      `player ${number}: ${loggedOut} logouts recorded, of ${logouts} acknowledged, ${lateLogouts} late, ${doubtfulLogouts} unanswered`,
+      `player ${number}: ${loggedOut} logouts recorded, of ${logouts} acknowledged, ${lateLogouts} late, ${doubtfulLogouts} unanswered (${stories.slice(-8).join(' | ')})`,
     );
   }
   // a session that its own node claims back is begun once more without the client
@@ -96,7 +100,7 @@ async function expectTokens(fleet: Fleet, { players }: Crowd, nodes: readonly No
   const { code, stderr } = await fleet.cli('logout', revoked!.username, '--revoke-tokens');
   expect(code, stderr).toBe(0);
   for (const { wsUrl } of nodes) {
-    const client = await connect(wsUrl);
+    const client = await connect(wsUrl, { isDeaf: true });
     for (const { token } of others) {
       expect(await tokenAuth(client, token)).toMatchObject({ type: 'auth_success' });
       expect(await logout(client)).toEqual({ type: 'logged_out' });
