@@ -29,7 +29,7 @@ export interface ConnectOptions {
   readonly logger: Logger;
   /** A connection that has commands waiting and gets no byte for this long is given up and made again. 0: never. */
   readonly silenceTimeoutMs: number;
-  /** Whether commands issued in one turn of the event loop travel together. */
+  /** Whether commands issued in one turn of the event loop travel together; never on a Cluster. */
   readonly pipelining?: boolean;
   /** Subscribe by shard on a Cluster. */
   readonly subscriber?: boolean;
@@ -182,7 +182,9 @@ function commonOptions(target: RedisTarget, options: ConnectOptions) {
     maxRetriesPerRequest: options.patient ? null : 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 10_000,
-    enableAutoPipelining: options.pipelining ?? false,
+    // on a Cluster ioredis sends a pipeline of reads to the new master of a slot as soon as one of its keys is there, and finds
+    // the keys that are still to be moved missing: a valid token would be taken for none
+    enableAutoPipelining: options.pipelining === true && target.kind !== 'cluster',
     // ioredis crashes the process if a script is called in a pipeline that was begun before the script was defined, see
     // https://github.com/redis/ioredis/issues/1931: scripts go by themselves
     autoPipeliningIgnoredCommands: [...LIMITER_SCRIPTS],

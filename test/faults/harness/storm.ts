@@ -19,8 +19,13 @@ const CLIENTS = 500;
 /** How long a test of this kind may take, in ms. */
 export const LIMIT_MS = 150_000 + 3 * DURATION_MS;
 
-/** Leases that run out soon, so that tests needn't wait for long. */
-const QUICK: Environment = { LEASE_SECONDS: '2', COMMIT_TIMEOUT_MS: '2000', DRAIN_SECONDS: '2' };
+/** Leases and game servers that end soon, so that tests needn't wait for long. */
+const QUICK: Environment = {
+  LEASE_SECONDS: '2',
+  COMMIT_TIMEOUT_MS: '2000',
+  DRAIN_SECONDS: '2',
+  GAME_COMMAND: 'sleep 1',
+};
 
 /** A deployment with a crowd of clients that go on whatever happens to it. */
 export class Storm {
