@@ -76,7 +76,10 @@ export async function startWorker(
   const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
   reaper.start();
   return {
-    unreadiness: () => (redis.isReady ? null : 'Redis cannot be reached'),
+    unreadiness() {
+      if (!redis.isReady) return 'Redis cannot be reached';
+      return committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS ? 'the event log cannot be written' : null;
+    },
     async close() {
       await within(CLOSING_MS, Promise.all([reaper.close(), jobs.close(), matchWorker.close()]));
       await within(CLOSING_MS, Promise.all([host.close(stopsGames), matchJobs.close()]));

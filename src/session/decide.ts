@@ -57,7 +57,7 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
         : refused('not_attached_here');
     case 'logOut':
       if (command.by === 'client') {
-        return isAttachedTo(state, command.attachment)
+        return isLastOf(state, command.attachment)
           ? happened(...leaving(state, 'ended'), { type: 'session.logged_out', data: { by: 'client' } })
           : refused('not_attached_here');
       }
@@ -130,6 +130,11 @@ function startedData(command: Extract<SessionCommand, { type: 'start' }>) {
 
 function isAttachedTo(state: SessionState, attachment: Attachment): boolean {
   return state.status === 'attached' && sameAttachment(state.attachment, attachment);
+}
+
+/** Whether nobody has had the session after a connection: it may be detached by now, and a logout be recorded late. */
+function isLastOf(state: LiveState, attachment: Attachment): boolean {
+  return sameAttachment(state.attachment, attachment);
 }
 
 function unknownCommand(command: never): never {

@@ -11,6 +11,8 @@ export interface StartRedisOptions {
   readonly appendonly?: boolean;
   /** Where the data is and stays. Default: a temporary directory, removed by stop(). */
   readonly dir?: string;
+  /** Size of a disk of its own that the data are on, in bytes; it takes root's rights. Default: that of the directory. */
+  readonly diskBytes?: number;
   /** More configuration, as on the command line: `['--maxmemory', '10mb']`. */
   readonly args?: readonly string[];
 }
@@ -33,7 +35,13 @@ export async function startRedisOn(port: number, options: StartRedisOptions = {}
     'shutdown-timeout 0',
     'repl-diskless-sync-delay 0',
   ];
-  return startConfigured(port, [...dataLines, ...configLines(options.args ?? [])], options.dir, false);
+  return startConfigured(
+    port,
+    [...dataLines, ...configLines(options.args ?? [])],
+    options.dir,
+    false,
+    options.diskBytes,
+  );
 }
 
 /**
@@ -50,16 +58,17 @@ async function startConfigured(
   lines: readonly string[],
   givenDir: string | undefined,
   sentinel: boolean,
+  diskBytes?: number,
 ): Promise<RedisServer> {
   const dir = givenDir ?? tempDir();
   await mkdir(dir, { recursive: true });
-  const server = new RedisServer({ port, dir, temporary: givenDir === undefined, sentinel });
+  const server = new RedisServer({ port, dir, temporary: givenDir === undefined, sentinel, diskBytes });
   const common = [
     `port ${port}`,
     'bind 127.0.0.1',
     'protected-mode no',
-    `dir ${JSON.stringify(dir)}`,
     `unixsocket ${JSON.stringify(server.socketPath)}`,
+    `dir ${JSON.stringify(diskBytes === undefined ? dir : join(dir, 'disk'))}`,
   ];
   // A file and not arguments: what a Sentinel or a CONFIG REWRITE changes must outlive a restart.
   await writeFile(join(dir, 'redis.conf'), `${[...common, ...lines].join('\n')}\n`);

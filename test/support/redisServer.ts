@@ -15,6 +15,8 @@ export interface RedisPlace {
   /** Whether stop() removes the directory. */
   readonly temporary: boolean;
   readonly sentinel: boolean;
+  /** Size of a disk of its own, see `onOwnDisk`. */
+  readonly diskBytes?: number | undefined;
 }
 
 /** How long a server may take to start or to stop, in ms. */
@@ -79,8 +81,10 @@ export class RedisServer {
    */
   async start(): Promise<void> {
     if (this.running) throw new Error(`redis-server on port ${this.port} is already running`);
-    const args = [join(this.dir, 'redis.conf'), ...(this.place.sentinel ? ['--sentinel'] : [])];
-    const child = spawnGuarded('redis-server', args, { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
+    const { sentinel, diskBytes } = this.place;
+    const args = [join(this.dir, 'redis.conf'), ...(sentinel ? ['--sentinel'] : [])];
+    const [program, ...rest] = diskBytes ? onOwnDisk(this.dir, diskBytes, args) : ['redis-server', ...args];
+    const child = spawnGuarded(program!, rest, { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child = child;
     this.output = '';
     const collect = (chunk: Buffer) => {
@@ -165,6 +169,16 @@ export class RedisServer {
     const ready = async () => !this.running || /^(?:\+PONG|-NOAUTH)/.test(await ping(this.socketPath));
     await eventually(ready, { timeoutMs: PATIENCE_MS, intervalMs: 10, message: 'redis-server answers' });
   }
+}
+
+/**
+ * The command line of a redis-server with a disk of its own (in memory) as its working directory, `disk` in its directory;
+ * nobody else sees it, and it is gone with the process.
+ */
+function onOwnDisk(dir: string, bytes: number, args: readonly string[]): string[] {
+  const script =
+    'mkdir -p "$1/disk" && mount -t tmpfs -o "size=$2" tmpfs "$1/disk" && shift 2 && exec redis-server "$@"';
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh', dir, String(bytes), ...args];
 }
 
 /** Sends PING to a unix socket and gives the first bytes of the answer, or '' when the connection ends. */

@@ -20,9 +20,6 @@ const TALKERS = 10;
 /** A client that gets no answer for this long gives its connection up, in ms. */
 const GIVE_UP_MS = 8000;
 
-/** What is recorded late is recorded so long after it was promised at most, once Redis is back, in ms. */
-const LATE_MS = 15_000;
-
 const HANDSHAKE_MS = 5000;
 
 /** Real clients that come, log in, chat, log out, break off and come back, all the time. */
@@ -111,8 +108,6 @@ export class Regular {
   readonly problems: string[] = [];
 
   private said = 0;
-  /** Until when he may take back the session of a late logout. */
-  private lateUntil = 0;
 
   constructor(
     readonly number: number,
@@ -176,11 +171,6 @@ export class Regular {
 
   private async logIn(visit: Visit): Promise<boolean> {
     const resume = this.random.below(3) === 0;
-    if (resume && performance.now() < this.lateUntil) {
-      // he takes back the session that he was still to be logged out of, unless that has come first
-      this.doubtfulLogouts += this.lateLogouts;
-      this.lateLogouts = 0;
-    }
     const payload = { token: this.account.token, ...(resume && { resume }) };
     if (this.breaksOffNow()) {
       visit.isOver = true;
@@ -228,10 +218,8 @@ export class Regular {
       return true;
     }
     if (!answer) this.doubtfulLogouts += 1;
-    else if (isUnavailable(answer)) {
-      this.lateLogouts += 1;
-      this.lateUntil = performance.now() + LATE_MS;
-    } else if (!isLoss(answer)) {
+    else if (isUnavailable(answer)) this.lateLogouts += 1;
+    else if (!isLoss(answer)) {
       this.problems.push(`logout answered ${JSON.stringify(answer)}`);
     }
     return false;

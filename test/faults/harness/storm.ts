@@ -3,6 +3,7 @@ import type { Environment } from '../../support/cliProcess.js';
 import { eventually } from '../../support/eventually.js';
 import { type Account, Fleet } from '../../support/fleet.js';
 import type { LogEntry } from '../../support/log.js';
+import { enter, type Player } from '../../support/players.js';
 import type { NodeProcess } from '../../support/processes.js';
 import { Random } from '../../support/random.js';
 import { Crowd, type CrowdOptions } from './crowd.js';
@@ -82,14 +83,20 @@ export class Storm {
     return this.crowd.players;
   }
 
+  /** More players, who do nothing by themselves and don't listen to chat. @param node the first one that they connect to */
+  enterQuietly(accounts: readonly Account[], node = 0): Promise<Player[]> {
+    const nodeOf = (i: number) => this.nodes[(node + i) % this.nodes.length]!;
+    return Promise.all(accounts.map((account, i) => enter(nodeOf(i), account, false, { isDeaf: true })));
+  }
+
   /** Waits until everybody has been logged in again. */
   async everybodyPlays(times = 1): Promise<void> {
     await this.crowd.everybodyPlays(times);
   }
 
   /** Waits until every process says that it is ready, or that it isn't. */
-  async readiness(isReady: boolean): Promise<void> {
-    for (const { adminUrl } of [...this.nodes, ...this.workers]) {
+  async readiness(isReady: boolean, processes = [...this.nodes, ...this.workers]): Promise<void> {
+    for (const { adminUrl } of processes) {
       const says = async () => expect((await fetch(`${adminUrl}/readyz`)).status).toBe(isReady ? 200 : 503);
       await eventually(says, { timeoutMs: 30_000, message: `readiness is ${isReady}` });
     }

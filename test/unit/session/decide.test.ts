@@ -158,8 +158,15 @@ describe('a detached session', () => {
     session.when(COMMANDS.reclaim).isRefused('attached_elsewhere');
   });
 
-  it('ends from outside only', () => {
-    session.when(COMMANDS.logOut).isRefused('not_attached_here');
+  it('ends when the client that had it last said so, should that be recorded late', () => {
+    session.when(COMMANDS.logOut).happens(loggedOut);
+    given(started, detached('node_lost')).when(COMMANDS.logOut).happens(loggedOut);
+    for (const attachment of [sameNode, there]) {
+      session.when({ ...COMMANDS.logOut, attachment }).isRefused('not_attached_here');
+    }
+  });
+
+  it('ends from outside', () => {
     session.when(COMMANDS.endByAccount).happens({ type: 'session.logged_out', data: { by: 'account' } });
   });
 
