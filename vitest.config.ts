@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: process.env.SOAK_MINUTES ? [] : ['test/soak/**'],
     pool: 'forks',
     maxWorkers: 2, // most of them wait for something most of the time
     testTimeout: 60_000,

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../support/client.js';
 import { logout } from '../support/conversation.js';
 import { AUTH_REQUIRED } from '../support/expected.js';
@@ -69,6 +69,31 @@ describe('a node that starts', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(ONE_LINE);
     expect(stderr.startsWith(`${name} `)).toBe(true);
+  });
+});
+
+describe('a node', () => {
+  let redis: RedisServer;
+
+  afterEach(() => redis?.stop());
+
+  it('refuses a Redis that would evict keys, in one sentence', async () => {
+    redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] });
+    const { code, stderr } = await runCli(['serve'], { REDIS_URL: redis.url, PORT: '0', ADMIN_PORT: '0' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toContain('maxmemory-policy allkeys-lru');
+  });
+
+  it.each([
+    [true, 0],
+    [false, 1],
+  ])('warns of a Redis without an append-only file (appendonly: %s)', async (appendonly, warnings) => {
+    redis = await startRedis({ appendonly });
+    const fleet = new Fleet({ REDIS_URL: redis.url }, redis.client());
+    const node = await fleet.serve();
+    expect(node.stdout.split('appendonly').length - 1).toBe(warnings);
+    await fleet.stop();
   });
 });
 

@@ -10,6 +10,8 @@ export interface CrowdOptions {
   /** Where the nodes are that a client may connect to now. */
   readonly urls: () => readonly string[];
   readonly seed: number;
+  /** How many times longer than usual players wait between what they do. Default: 1. */
+  readonly pace?: number;
   /** Whether connections break off in the middle of a request, too. Default: yes. */
   readonly breaksOff?: boolean;
 }
@@ -281,7 +283,7 @@ export class Regular {
   }
 
   private async pause(mostMs: number): Promise<void> {
-    await delay(this.random.below(mostMs));
+    await delay(this.random.below(mostMs) * (this.options.pace ?? 1));
   }
 }
 

@@ -46,7 +46,10 @@ export class Storm {
   static async begin(
     env: Environment,
     redis: Fleet['redis'],
-    options: { readonly nodes?: number; readonly workers?: number } & Pick<CrowdOptions, 'breaksOff'> = {},
+    options: { readonly nodes?: number; readonly workers?: number } & Pick<
+      CrowdOptions,
+      'breaksOff' | 'pace'
+    > = {},
   ): Promise<Storm> {
     const storm = new Storm(new Fleet({ ...QUICK, ...env }, redis));
     storms.add(storm);
