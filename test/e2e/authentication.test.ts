@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashToken } from '../../src/store/ids.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type TestClient } from '../support/client.js';
 import { login, register, tokenAuth, tokenOf } from '../support/conversation.js';
 import {
@@ -11,7 +12,6 @@ import {
 } from '../support/expected.js';
 import { expectSound, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const NOBODYS_TOKEN = '550e8400-e29b-41d4-a716-446655440000';
 const BAD_FORMAT = authError('Invalid login format');
@@ -71,14 +71,14 @@ const TOKENS = [
   [{ token: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }, BAD_TOKEN],
 ] as const;
 
-describe('authentication', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('authentication, with $name,', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let node: NodeProcess;
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url, TOKENS_PER_ACCOUNT: '2' }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ ...backend.env, TOKENS_PER_ACCOUNT: '2' }, backend.client());
     node = await fleet.serve();
     const client = await connect(node.wsUrl);
     await register(client, 'jane.doe', PASSWORD);
@@ -87,7 +87,7 @@ describe('authentication', () => {
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   const open = () => connect(node.wsUrl);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type TestClient } from '../support/client.js';
 import { commandsDuring } from '../support/commands.js';
 import { logout, setUsername, tokenAuth } from '../support/conversation.js';
@@ -16,7 +16,7 @@ import type { NodeProcess } from '../support/processes.js';
 
 const MANY = 300;
 
-describe.each([SINGLE, CLUSTER])('global_chat over two nodes on $name', ({ start }) => {
+describe.each(FORMS)('global_chat over two nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type TestClient } from '../support/client.js';
 import { login, logout, tokenAuth, tokenOf } from '../support/conversation.js';
 import {
@@ -12,23 +13,22 @@ import {
 import { type Account, expectSound, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import { encodeFrame, Opcode } from '../support/frames.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const LOGOUT = { type: 'logout' };
 const LOGGED_OUT_TEXT = '{"type":"logged_out"}';
 const AUTH_REQUIRED_TEXT =
   '{"type":"error","payload":{"message":"Authentication required","code":"AUTH_REQUIRED"}}';
 
-describe('logout', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('logout, with $name,', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];
   let accounts: Account[];
   const clients: TestClient[] = [];
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ ...backend.env }, backend.client());
     nodes = await Promise.all([fleet.serve(), fleet.serve()]);
     accounts = await fleet.seed(60);
   });
@@ -41,7 +41,7 @@ describe('logout', () => {
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   async function open(node = 0): Promise<TestClient> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect } from '../support/client.js';
 import { logout } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
@@ -11,7 +11,7 @@ import { countByType } from '../support/log.js';
 import { enter, found, join, MATCHED_MS, takenPorts } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
 
-describe.each([SINGLE, CLUSTER])('matches of two nodes on $name', ({ start }) => {
+describe.each(FORMS)('matches of two nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let a: NodeProcess;

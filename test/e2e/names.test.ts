@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import type { Message } from '../support/client.js';
 import { logout, setUsername } from '../support/conversation.js';
 import {
@@ -59,7 +59,7 @@ const NAMES = [
 /** How long `expect.poll` is to try until the worker has seen to what somebody left behind. */
 const LEFT_BEHIND = { timeout: 30_000, interval: 100 };
 
-describe.each([SINGLE, CLUSTER])('set_username on two nodes and $name', ({ start }) => {
+describe.each(FORMS)('set_username on two nodes and $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

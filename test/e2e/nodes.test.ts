@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SENTINELS, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type Message, type TestClient } from '../support/client.js';
 import { login, logout, tokenAuth, tokenOf } from '../support/conversation.js';
 import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
@@ -11,7 +11,7 @@ const AUTH_REQUIRED = {
 };
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 
-describe.each([SINGLE, CLUSTER, SENTINELS])('three nodes on $name', ({ start }) => {
+describe.each(FORMS)('three nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

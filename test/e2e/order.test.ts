@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type TestClient } from '../support/client.js';
 import { expectWellFormed, SOON } from '../support/expected.js';
 import { type Account, expectSound, Fleet, PASSWORD } from '../support/fleet.js';
@@ -7,7 +8,6 @@ import { encodeFrame } from '../support/frames.js';
 import { countByType } from '../support/log.js';
 import type { NodeProcess } from '../support/processes.js';
 import { Random } from '../support/random.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 /** To see a failure again, set SEED to what it names. */
 const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
@@ -44,20 +44,20 @@ function requestsOf({ username, token }: Account): readonly [Request, ...Request
   ];
 }
 
-describe('answers', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('answers, with $name,', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let node: NodeProcess;
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url, TOKENS_PER_ACCOUNT: '0', HASH_QUEUE: '0' }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ ...backend.env, TOKENS_PER_ACCOUNT: '0', HASH_QUEUE: '0' }, backend.client());
     node = await fleet.serve();
   });
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   it(`come in the order of the requests, whatever is sent ahead and in whatever pieces (SEED=${SEED})`, async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import type { TestClient } from '../support/client.js';
 import { logout, setUsername } from '../support/conversation.js';
 import {
@@ -16,7 +16,7 @@ import { type Account, Fleet, storyOf } from '../support/fleet.js';
 import { enter, type Player } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
 
-describe.each([SINGLE, CLUSTER])('private_chat over two nodes on $name', ({ start }) => {
+describe.each(FORMS)('private_chat over two nodes on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

@@ -48,3 +48,6 @@ export const SENTINELS: BackendForm = {
     };
   },
 };
+
+/** All forms of Redis: what clients see is the same with each. */
+export const FORMS = [SINGLE, CLUSTER, SENTINELS] as const;
