@@ -13,6 +13,10 @@ export interface ConnectOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Address to connect from, such as 127.0.0.2. */
   readonly localAddress?: string;
+  /** Certificate to trust, with wss. */
+  readonly ca?: Buffer;
+  /** Whether to offer permessage-deflate; default false. */
+  readonly perMessageDeflate?: boolean;
   /** Whether pings are answered; default true. */
   readonly autoPong?: boolean;
   /** Whether chat is not to be heard. */
@@ -26,7 +30,7 @@ export interface CloseInfo {
 
 /**
  * Opens a WebSocket connection.
- * @param url `ws://…/ws`
+ * @param url `ws://…/ws` or `wss://…/ws`
  * @throws when the server refuses it (the error names the HTTP status)
  */
 export async function connect(

@@ -1,0 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import type { Environment } from '../../support/cliProcess.js';
+import { eventually } from '../../support/eventually.js';
+import { type Account, Fleet } from '../../support/fleet.js';
+import type { NodeProcess } from '../../support/processes.js';
+import { type RedisServer, startRedis } from '../../support/redis.js';
+import { MemoryWatch, residentMb } from './memory.js';
+import { Regular } from './regular.js';
+
+const REGULARS = 4;
+const WARM_UP_MS = 500;
+const QUIET_MS = 1000;
+
+/** What an attack has done to the node and to the well-behaved clients on it. */
+export interface Damage {
+  /** How many times as long as in quiet a round of theirs took, by medians. */
+  readonly slowdown: number;
+  /** The most memory that the node has had more than before, in MB. */
+  readonly grownMb: number;
+}
+
+/** A node to be attacked, with well-behaved clients on it. */
+export class Siege {
+  private quietMs = 0;
+
+  private constructor(
+    readonly redis: RedisServer,
+    readonly fleet: Fleet,
+    readonly node: NodeProcess,
+    /** For attackers and victims; the well-behaved clients have others. */
+    readonly accounts: Account[],
+    private readonly regulars: readonly Regular[],
+  ) {}
+
+  /** Starts everything, and measures how the well-behaved are served in quiet. @param accounts how many are wanted */
+  static async begin(env: Environment = {}, accounts = 0): Promise<Siege> {
+    const redis = await startRedis();
+    const fleet = new Fleet({ REDIS_URL: redis.url, ...env }, redis.client());
+    try {
+      const [node, seeded] = await Promise.all([fleet.serve(), fleet.seed(REGULARS + accounts)]);
+      const regulars = await Promise.all(
+        seeded.splice(0, REGULARS).map((account) => Regular.arrive(node, account)),
+      );
+      const siege = new Siege(redis, fleet, node, seeded, regulars);
+      await siege.serveWhile(() => delay(WARM_UP_MS));
+      siege.quietMs = await siege.serveWhile(() => delay(QUIET_MS));
+      return siege;
+    } catch (error) {
+      await fleet.stop();
+      await redis.stop();
+      throw error;
+    }
+  }
+
+  /** Attacks, while the well-behaved clients go on. @throws when one of them gets a wrong answer, or none */
+  async during(attack: () => Promise<unknown>): Promise<Damage> {
+    const before = await residentMb(this.node.pid);
+    const watch = new MemoryWatch(this.node.pid);
+    try {
+      const medianMs = await this.serveWhile(attack);
+        console.log(
+          expect.getState().currentTestName,
+          'quiet',
+          this.quietMs,
+          'x',
+          medianMs / this.quietMs,
+          'grown',
+          (await watch.stop()) - before,
+          'left',
+          (await residentMb(this.node.pid)) - before,
+        );
+      return { slowdown: medianMs / this.quietMs, grownMb: (await watch.stop()) - before };
+    } finally {
+      await watch.stop();
+    }
+  }
+
+  /** How many connections the node has besides those of the well-behaved. */
+  async others(): Promise<number> {
+    return (await this.gauge('openchamp_connections')) - REGULARS;
+  }
+
+  /** Waits until the node has no more connections than those of the well-behaved, and so many others. */
+  async untilOthersAre(count: number): Promise<void> {
+    const left = async () => expect(await this.others()).toBe(count);
+    await eventually(left, { timeoutMs: 30_000, intervalMs: 100, message: 'the others are gone' });
+  }
+
+  /** A metric of the node without labels. */
+  async gauge(name: string): Promise<number> {
+    const metrics = await (await fetch(`${this.node.adminUrl}/metrics`)).text();
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)![1]);
+  }
+
+  async stop(): Promise<void> {
+    await this.fleet.stop();
+    await this.redis.stop();
+  }
+
+  /** The median of the rounds that the well-behaved clients make meanwhile, in ms. */
+  private async serveWhile(work: () => Promise<unknown>): Promise<number> {
+    let isOver = false;
+    for (const { rounds } of this.regulars) rounds.length = 0;
+    const playing = Promise.all(this.regulars.map((regular) => regular.play(() => isOver)));
+    // a wrong answer is told at once, and not when the attack is over
+    const wrong = playing.then(() => new Promise<never>(() => {}));
+    try {
+      await Promise.race([work(), wrong]);
+    } finally {
+      isOver = true;
+    }
+    await playing;
+    return median(this.regulars.flatMap(({ rounds }) => rounds));
+  }
+}
+
+export function median(values: readonly number[]): number {
+  expect(values.length).toBeGreaterThan(0);
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
