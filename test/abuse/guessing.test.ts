@@ -1,0 +1,140 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type ConnectOptions, connect } from '../support/client.js';
+import type { Environment } from '../support/cliProcess.js';
+import { login } from '../support/conversation.js';
+import { authError } from '../support/expected.js';
+import { PASSWORD } from '../support/fleet.js';
+import { Siege } from './harness/siege.js';
+
+const PER_ACCOUNT = 4;
+const PER_ADDRESS = 12;
+const LIMITS: Environment = {
+  LOGIN_ATTEMPTS: `${PER_ACCOUNT}`,
+  LOGIN_ATTEMPTS_PER_ADDRESS: `${PER_ADDRESS}`,
+};
+
+const WRONG = 'not the password';
+const BAD_CREDENTIALS = authError('Invalid username or password');
+const TOO_MANY = authError('Too many attempts, try again later');
+
+/** Guesses of one connection, one after the other. */
+const GUESSES = 20;
+
+/** Where victims log in from. */
+const HOME = { localAddress: '127.0.8.8' };
+
+describe('guessing passwords', () => {
+  let siege: Siege;
+
+  afterEach(() => siege?.stop());
+
+  /** Guesses from so many connections at the same time; gives how many guesses were tried, and how many refused. */
+  async function guess(
+    connections: number,
+    from: (connection: number) => ConnectOptions,
+    username: (connection: number, guess: number) => string,
+  ): Promise<{ tried: number; refused: number }> {
+    const answers = await Promise.all(
+      Array.from({ length: connections }, async (_, i) => {
+        const client = await connect(siege.node.wsUrl, from(i));
+        for (let k = 0; k < GUESSES; k += 1) {
+          client.send({ type: 'login', payload: { username: username(i, k), password: `${WRONG} ${k}` } });
+          await client.next(30_000);
+        }
+        await client.close();
+        return client.received;
+      }),
+    );
+    const all = answers.flat();
+    const tried = all.filter((answer) => JSON.stringify(answer) === JSON.stringify(BAD_CREDENTIALS)).length;
+    expect(all.filter((answer) => JSON.stringify(answer) === JSON.stringify(TOO_MANY))).toHaveLength(
+      all.length - tried,
+    );
+    return { tried, refused: all.length - tried };
+  }
+
+  async function expectLoggedIn(username: string, options: ConnectOptions): Promise<void> {
+    const client = await connect(siege.node.wsUrl, options);
+    expect((await login(client, username, PASSWORD)).type).toBe('auth_success');
+    await client.close();
+  }
+
+  /** Nothing that an attack leaves behind in Redis stays for ever. */
+  async function expectLimitsExpire(atMost: number): Promise<void> {
+    const { redis, env } = siege.fleet;
+    const keys = await redis.keys(`${env.KEY_PREFIX}limit:*`);
+    expect(keys.length).toBeGreaterThan(0);
+    expect(keys.length).toBeLessThanOrEqual(atMost);
+    for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
+  }
+
+  it('of one account from many addresses is limited for each, and its owner can still log in', async () => {
+    siege = await Siege.begin(LIMITS, 1);
+    const victim = siege.accounts[0]!.username;
+    const addresses = 15;
+    const { slowdown } = await siege.during(async () => {
+      const { tried } = await guess(
+        addresses * 2,
+        (i) => ({ localAddress: `127.0.7.${1 + (i % addresses)}` }),
+        () => victim,
+      );
+      expect(tried).toBe(addresses * PER_ACCOUNT);
+      await expectLoggedIn(victim, HOME);
+    });
+    expect(slowdown).toBeLessThan(20);
+    await expectLimitsExpire(2 * addresses + 2);
+  });
+
+  it('of many accounts from one address is limited for the address, and not for anybody else', async () => {
+    siege = await Siege.begin(LIMITS, 1);
+    const victim = siege.accounts[0]!.username;
+    const connections = 10;
+    const { slowdown } = await siege.during(async () => {
+      const { tried } = await guess(
+        connections,
+        () => ({ localAddress: '127.0.7.1' }),
+        (i, k) => `guessed-${i}-${k}`,
+      );
+      expect(tried).toBeGreaterThanOrEqual(PER_ADDRESS);
+      expect(tried).toBeLessThan(PER_ADDRESS + connections); // those under way at the same time
+      const client = await connect(siege.node.wsUrl, { localAddress: '127.0.7.1' });
+      expect(await login(client, victim, PASSWORD)).toEqual(TOO_MANY);
+      await expectLoggedIn(victim, HOME);
+    });
+    expect(slowdown).toBeLessThan(20);
+    await expectLimitsExpire(PER_ADDRESS + connections + 3);
+  });
+
+  it.each([
+    ['no proxy is trusted', {}],
+    ['another one is', { TRUSTED_PROXIES: '127.0.6.0/24,::1' }],
+  ])('gains nothing by a forged X-Forwarded-For where %s', async (_, env) => {
+    siege = await Siege.begin({ ...LIMITS, ...env }, 1);
+    const victim = siege.accounts[0]!.username;
+    const forging = (address: string) => ({
+      localAddress: '127.0.7.1',
+      headers: { 'x-forwarded-for': address },
+    });
+    const { tried } = await guess(
+      20,
+      (i) => forging(i % 2 === 0 ? HOME.localAddress : `203.0.113.${i}, 127.0.6.1`),
+      () => victim,
+    );
+    expect(tried).toBe(PER_ACCOUNT);
+    await expectLoggedIn(victim, HOME);
+  });
+
+  it('is limited for each client of a trusted proxy, whatever the client claims', async () => {
+    siege = await Siege.begin({ ...LIMITS, TRUSTED_PROXIES: '127.0.6.0/24' }, 1);
+    const victim = siege.accounts[0]!.username;
+    const viaProxy = (seen: string) => ({ localAddress: '127.0.6.1', headers: { 'x-forwarded-for': seen } });
+    const { tried } = await guess(
+      20,
+      (i) => viaProxy(`198.51.100.${i}, 203.0.113.${i % 2}`),
+      () => victim,
+    );
+    expect(tried).toBe(2 * PER_ACCOUNT);
+    await expectLoggedIn(victim, viaProxy('203.0.113.9'));
+    await expectLoggedIn(victim, HOME);
+  });
+});

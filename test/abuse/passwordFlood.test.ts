@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../support/client.js';
+import { authError } from '../support/expected.js';
+import { type Account, PASSWORD } from '../support/fleet.js';
+import { Siege } from './harness/siege.js';
+
+const ATTACKERS = 100;
+const QUEUE = 20;
+const DURATION_MS = 5000;
+
+const UNAVAILABLE = authError('Service unavailable, try again later');
+
+describe('a flood of logins by password', () => {
+  let siege: Siege;
+
+  beforeAll(async () => {
+    siege = await Siege.begin({ HASH_CONCURRENCY: '1', HASH_QUEUE: `${QUEUE}` }, ATTACKERS);
+  });
+
+  afterAll(() => siege?.stop());
+
+  it('is refused what is too much, and holds up nobody who comes with a token', async () => {
+    let [passed, refused, mostQueued] = [0, 0, 0];
+    const { slowdown, grownMb } = await siege.during(async () => {
+      const end = performance.now() + DURATION_MS;
+      const isOver = () => performance.now() > end;
+      const attack = async ({ username }: Account) => {
+        const client = await connect(siege.node.wsUrl);
+        const payload = { username, password: PASSWORD };
+        while (!isOver()) {
+          const answer = await client.request({ type: 'login', payload }, 30_000);
+          if (answer.type === 'auth_success') {
+            passed += 1;
+            continue;
+          }
+          expect(answer).toEqual(UNAVAILABLE);
+          refused += 1;
+          await delay(50); // not to test how fast it can refuse
+        }
+        await client.close();
+      };
+      const watch = async () => {
+        while (!isOver()) {
+          const queued = await siege.gauge('openchamp_password_hashings_waiting');
+          mostQueued = Math.max(mostQueued, queued);
+          await delay(20);
+        }
+      };
+      await Promise.all([...siege.accounts.map(attack), watch()]);
+    });
+    expect(passed).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(0);
+    expect(mostQueued).toBeGreaterThan(QUEUE / 2);
+    expect(mostQueued).toBeLessThanOrEqual(QUEUE);
+    expect(grownMb).toBeLessThan(100);
+    expect(slowdown).toBeLessThan(15);
+  });
+});
