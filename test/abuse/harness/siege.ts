@@ -59,28 +59,6 @@ export class Siege {
     const watch = new MemoryWatch(this.node.pid);
     try {
       const medianMs = await this.serveWhile(attack);
-      console.log(
-        expect.getState().currentTestName,
-        'quiet',
-        this.quietMs,
-        'x',
-        medianMs / this.quietMs,
-        'grown',
-        (await watch.stop()) - before,
-        'left',
-        (await residentMb(this.node.pid)) - before,
-      );
-      console.log(
-        expect.getState().currentTestName,
-        'quiet',
-        this.quietMs,
-        'x',
-        medianMs / this.quietMs,
-        'grown',
-        (await watch.stop()) - before,
-        'left',
-        (await residentMb(this.node.pid)) - before,
-      );
       return { slowdown: medianMs / this.quietMs, grownMb: (await watch.stop()) - before };
     } finally {
       await watch.stop();
