@@ -30,7 +30,7 @@ describe('oversized messages', () => {
   let siege: Siege;
 
   beforeAll(async () => {
-    siege = await Siege.begin();
+    siege = await Siege.begin({ IDLE_SECONDS: '0' });
   });
 
   afterAll(() => siege?.stop());
