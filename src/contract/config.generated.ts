@@ -193,7 +193,7 @@ export interface ConfigVariables {
    */
   CHAT_CHARACTERS: number;
   /**
-   * Chat messages a second that one session may send, on average over 10 seconds and across reconnects. 0: no limit.
+   * Chat messages a second that one account may send, on average over 10 seconds, all its sessions together. 0: no limit.
    */
   CHAT_RATE: number;
   /**

@@ -5,8 +5,8 @@ import type { Client } from './client.js';
 import type { Context } from './context.js';
 
 /**
- * Whether a session may say this now; if not, the client has been told. Counted by session, in Redis: a reconnect doesn't
- * begin anew.
+ * Whether a session may say this now; if not, the client has been told. Counted by account, in Redis: neither a reconnect
+ * nor another session begins anew.
  * @throws Unavailable
  */
 export async function maySay(
@@ -19,7 +19,7 @@ export async function maySay(
     client.send(ANSWERS.invalidPayload);
     return false;
   }
-  const admission = await chatLimit.consume(session.id);
+  const admission = await chatLimit.consume(session.accountId);
   if (!admission.admitted) client.send(ANSWERS.rateLimited);
   return admission.admitted;
 }

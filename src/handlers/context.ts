@@ -49,7 +49,7 @@ export interface Context {
   readonly presence: Presence<Client>;
   readonly leases: Leases;
   readonly publisher: Publisher;
-  /** Counts chat messages by session. */
+  /** Counts chat messages by account. */
   readonly chatLimit: Limiter;
   readonly clock: RedisClock;
   /** Somebody waits for a match. */

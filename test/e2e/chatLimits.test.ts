@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../support/client.js';
-import { login } from '../support/conversation.js';
+import { login, logout, tokenAuth } from '../support/conversation.js';
 import {
   globalChat,
   LOGGED_OUT,
@@ -47,7 +47,7 @@ describe('chat', () => {
   const whisper = ({ client }: Player, target: string) =>
     client.request({ type: 'private_chat', payload: { target, message: 'psst' } });
 
-  it('is limited for a session, across nodes and reconnects, and for no other one', async () => {
+  it('is limited for an account, across nodes, reconnects and sessions, and for no other one', async () => {
     const one = await player(0);
     const twin = await connect(nodes[1]!.wsUrl);
     expect(await login(twin, one.username, PASSWORD)).toMatchObject({ type: 'auth_success' });
@@ -61,7 +61,7 @@ describe('chat', () => {
     expect(await whisper(one, one.username)).toEqual(RATE_LIMITED);
     expect(await whisper(one, 'nobody at all')).toEqual(RATE_LIMITED);
 
-    // its session is, not its connection
+    // so it is for the session wherever it is resumed
     const moved = await player(1, one, true);
     expect(await say(moved, 'still')).toEqual(RATE_LIMITED);
     await moved.client.close();
@@ -72,10 +72,17 @@ describe('chat', () => {
     expect(await say(again, 'and still')).toEqual(RATE_LIMITED);
     expect(await story()).toBe(`${left} resumed`);
 
-    // no other one is, not even of the account, nor is anything else
+    // and for any other session of the account, but nothing else is
+    expect(await logout(again.client)).toEqual(LOGGED_OUT);
+    expect(await tokenAuth(again.client, one.token)).toMatchObject({ type: 'auth_success' });
+    expect(await say(again, 'and anew')).toEqual(RATE_LIMITED);
+    twin.send({ type: 'global_chat', payload: 'me neither' });
+    await expect.poll(() => twin.received.at(-1), SOON).toEqual(RATE_LIMITED);
     expect(await again.client.request({ type: 'count' })).toMatchObject({ type: 'player_count' });
-    twin.send({ type: 'global_chat', payload: 'not me' });
-    await expect.poll(() => twin.received.at(-1), SOON).toEqual(globalChat(one.username, 'not me'));
+
+    // nor is anybody else
+    const other = await player(1);
+    expect(await say(other, 'not me')).toEqual(globalChat(other.username, 'not me'));
   });
 
   it('is possible again after a while', async () => {
