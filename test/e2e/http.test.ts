@@ -54,7 +54,7 @@ describe('HTTP', () => {
   let node: NodeProcess;
 
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await startRedis({ appendonly: true });
     fleet = new Fleet({ REDIS_URL: redis.url, OC_EMAIL_VALIDATION: 'true' }, redis.client());
     node = await fleet.serve();
   });

@@ -16,7 +16,7 @@ describe('more passwords than can be hashed', () => {
   let accounts: Account[];
 
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await startRedis({ appendonly: true });
     fleet = new Fleet({ REDIS_URL: redis.url, LOGIN_ATTEMPTS: '2' }, redis.client());
     node = await fleet.serve({ HASH_CONCURRENCY: '1', HASH_QUEUE: '3' });
     accounts = await fleet.seed(CLIENTS);
