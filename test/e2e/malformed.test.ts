@@ -26,7 +26,7 @@ describe('100,000 malformed frames', () => {
   let node: NodeProcess;
 
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await startRedis({ appendonly: true });
     fleet = new Fleet({ REDIS_URL: redis.url, MAX_MESSAGE_BYTES: `${MAX_BYTES}` }, redis.client());
     node = await fleet.serve();
   });
