@@ -26,12 +26,15 @@ export function loginHandler(context: Context): Handler {
       }
 
       // 2. is it the right password
-      const credentials = await authenticate(context, client, username, payload.password).catch((error) => {
-        forgive(context, client, username);
-        throw error;
-      });
-      if (!credentials) {
+      const { credentials, isRight } = await authenticate(context, client, username, payload.password).catch(
+        (error) => {
+          forgive(context, client, username);
+          throw error;
+        },
+      );
+      if (!credentials || !isRight) {
         await context.attempts.loginFailed(client.address);
+        context.logger.info({ address: client.address, account: credentials?.accountId }, 'login failed');
         client.send(ANSWERS.badCredentials);
         return;
       }
@@ -50,13 +53,19 @@ export function loginHandler(context: Context): Handler {
   });
 }
 
-/** The credentials, if the password is right. Takes as long if there are none. */
+interface Authentication {
+  /** Null if there is no such user. */
+  readonly credentials: Credentials | null;
+  readonly isRight: boolean;
+}
+
+/** Finds the user and checks the password. Takes as long if there is no such user. */
 async function authenticate(
   context: Context,
   client: Client,
   username: string,
   password: string,
-): Promise<Credentials | null> {
+): Promise<Authentication> {
   const credentials = await context.accounts.find(username);
   const hash = credentials && !isTooLong(password) ? credentials.passwordHash : null;
   const isRight = await context.passwords.verify(
@@ -64,7 +73,7 @@ async function authenticate(
     isTooLong(password) ? '' : password,
     () => client.isOpen,
   );
-  return isRight ? credentials : null;
+  return { credentials, isRight };
 }
 
 /** The attempt has not failed, whatever comes next. Should Redis go away just now, it is counted until its time runs out. */

@@ -42,6 +42,7 @@ export function tokenAuthHandler(context: Context): Handler {
 
 async function refuse(context: Context, client: Client): Promise<void> {
   const admission = await context.attempts.tokenLoginFailed(client.address);
+  if (admission.admitted) context.logger.info({ address: client.address }, 'login by token failed');
   client.send(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
 }
 

@@ -3,6 +3,7 @@ import { connect, type TestClient } from '../support/client.js';
 import { login, register, tokenAuth, tokenOf } from '../support/conversation.js';
 import { authError, registrationError } from '../support/expected.js';
 import { Fleet, PASSWORD as SEEDED_PASSWORD } from '../support/fleet.js';
+import type { NodeProcess } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
 const PASSWORD = 'secret1';
@@ -31,7 +32,8 @@ describe('attempts', () => {
     readonly b: TestClient;
     /** On the first node, from another address. */
     readonly elsewhere: TestClient;
-    readonly httpUrl: string;
+    /** The first node. */
+    readonly node: NodeProcess;
     readonly fleet: Fleet;
   }
 
@@ -48,7 +50,7 @@ describe('attempts', () => {
       a: await connect(first),
       b: await connect(second),
       elsewhere: await connect(first, { localAddress: '127.0.0.2' }),
-      httpUrl: nodes[0]!.httpUrl,
+      node: nodes[0]!,
       fleet,
       token,
     };
@@ -125,11 +127,28 @@ describe('attempts', () => {
     expect((await tokenAuth(elsewhere, token)).type).toBe('auth_success');
   });
 
+  it('that fail are logged, with the address and the account, those beyond the limits no more', async () => {
+    const { a, node } = await limited({ LOGIN_ATTEMPTS: '2', LOGIN_ATTEMPTS_PER_ADDRESS: '4' });
+    for (let i = 0; i < 4; i += 1) await login(a, 'jane', WRONG);
+    await login(a, 'nobody', WRONG);
+    for (let i = 0; i < 4; i += 1) await tokenAuth(a, NOBODYS_TOKEN);
+    expect(await login(a, 'john', PASSWORD)).toEqual(TOO_MANY);
+    const failed = node.logs.filter(({ msg }) => /failed$/.test(String(msg)));
+    const account = expect.stringMatching(/^a[\w-]{16}$/);
+    expect(failed).toEqual([
+      expect.objectContaining({ address: '127.0.0.1', account, msg: 'login failed' }),
+      expect.objectContaining({ address: '127.0.0.1', account, msg: 'login failed' }),
+      expect.objectContaining({ address: '127.0.0.1', msg: 'login failed' }),
+      expect.objectContaining({ address: '127.0.0.1', msg: 'login by token failed' }),
+    ]);
+    expect(failed[2]).not.toHaveProperty('account');
+  });
+
   it('to register are limited per address, by WebSocket and HTTP together', async () => {
-    const { a, b, elsewhere, httpUrl } = await limited({ REGISTRATIONS_PER_ADDRESS: '3' });
+    const { a, b, elsewhere, node } = await limited({ REGISTRATIONS_PER_ADDRESS: '3' });
     const tooMany = registrationError('Too many registrations, try again later');
     const post = (username: string) =>
-      fetch(`${httpUrl}/register`, {
+      fetch(`${node.httpUrl}/register`, {
         method: 'POST',
         body: JSON.stringify({ username, password: PASSWORD }),
       });
