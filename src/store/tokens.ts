@@ -13,7 +13,7 @@ export interface FoundToken {
   readonly token: string;
   readonly accountId: string;
   readonly username: string;
-  /** Live sessions of the token, those detached last first, then those attached last; the first few of them. */
+  /** Live sessions of the token, those detached last first, then those that changed last; the first few of them. */
   readonly sessionIds: readonly string[];
   /** Commit together with what the token is used for: records its use, and fails if it has been revoked meanwhile. */
   readonly use: Change;
