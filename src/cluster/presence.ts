@@ -41,6 +41,7 @@ const EARLY_LOSSES = 1000;
 export class Presence<H extends Holder = Holder> {
   private readonly holders = new Map<string, H>();
   private readonly early = new Map<string, Loss>();
+  private readonly leaving = new Set<string>();
 
   get size(): number {
     return this.holders.size;
@@ -72,6 +73,21 @@ export class Presence<H extends Holder = Holder> {
       this.holders.delete(session.id);
     }
     return session;
+  }
+
+  /** Notes that a session that was released is about to end, for as long as that is not recorded. */
+  async leave<T>(sessionId: string, ending: Promise<T>): Promise<T> {
+    this.leaving.add(sessionId);
+    try {
+      return await ending;
+    } finally {
+      this.leaving.delete(sessionId);
+    }
+  }
+
+  /** Whether a session belongs here, though perhaps not for long: it is held, or about to end. */
+  concerns(sessionId: string): boolean {
+    return this.holders.has(sessionId) || this.leaving.has(sessionId);
   }
 
   /**

@@ -90,7 +90,7 @@ export class Reconciler {
       if (isHeldStill()) await this.putRight(id, heldSince, isHeldStill);
     });
     await inBatches([...stored], async (id) => {
-      if (!presence.holderOf(id)) await this.letGo(id);
+      if (!presence.concerns(id)) await this.letGo(id);
     });
   }
 
@@ -123,11 +123,11 @@ export class Reconciler {
 
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */
   private async letGo(id: string): Promise<void> {
-    const { sessions, node, isOpen } = this.options;
+    const { sessions, presence, node, isOpen } = this.options;
     const known = await sessions.load(id);
     const { state } = known;
     if (state.status !== 'attached' || state.attachment.node !== node) return;
-    if (isOpen(state.attachment.connection)) return;
+    if (presence.concerns(id) || isOpen(state.attachment.connection)) return;
     const { attachment } = state;
     await sessions.execute(id, { type: 'detach', attachment, reason: 'closed' }, { known });
   }

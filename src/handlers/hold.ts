@@ -77,7 +77,7 @@ export async function hold(
 }
 
 /**
- * Takes a command on behalf of a session's connection through, however long that takes; also if this node was taken for
+ * Ends a session on behalf of the connection that had it, however long that takes; also if this node was taken for
  * lost meanwhile, unless somebody else has resumed the session.
  * @throws CommitterClosed when the process is ending
  */
@@ -86,7 +86,10 @@ export async function settleHeld(
   session: HeldSession,
   command: SessionCommand,
 ): Promise<Outcome> {
-  return untilDone(() => executeHeld(context, session, command));
+  return context.presence.leave(
+    session.id,
+    untilDone(() => executeHeld(context, session, command)),
+  );
 }
 
 /**

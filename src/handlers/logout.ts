@@ -26,7 +26,7 @@ export function logoutHandler(context: Context): Handler {
       const outcome = await within(
         commitTimeoutMs,
         logoutRevokesToken
-          ? logOutAndRevoke(context, session)
+          ? context.presence.leave(session.id, logOutAndRevoke(context, session))
           : settleHeld(context, session, logOutOf(session)),
       );
 

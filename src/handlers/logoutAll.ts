@@ -22,7 +22,7 @@ export function logoutAllHandler(context: Context): Handler {
       // 2. record it; that is tried for as long as this node lives, though the client waits only so long
       const done = await within(
         context.settings.commitTimeoutMs,
-        endAll(context, session).then(() => true),
+        context.presence.leave(session.id, endAll(context, session)).then(() => true),
       );
 
       // 3. answer

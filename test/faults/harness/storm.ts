@@ -10,7 +10,7 @@ import { Crowd, type CrowdOptions } from './crowd.js';
 import { expectTruth, type TruthOptions } from './truth.js';
 
 /** How long what is done again and again is done, in ms: `FAULT_SECONDS`. */
-export const DURATION_MS = Number(process.env.FAULT_SECONDS ?? 6) * 1000;
+export const DURATION_MS = Number(process.env.FAULT_SECONDS ?? 4) * 1000;
 
 /** What decides all that is random: `SEED`. */
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
