@@ -50,9 +50,14 @@ export class Attempts {
     await this.account.giveBack(accountKey(username, address));
   }
 
-  /** Before a login by token. Asks Redis only for addresses that have failed here before. */
+  /** Whether an address has failed to log in by token here before; if not, `beginTokenLogin` would say yes. */
+  isSuspect(address: string): boolean {
+    return this.suspects.has(address);
+  }
+
+  /** Before a login by token of a suspect. */
   async beginTokenLogin(address: string): Promise<Admission> {
-    return this.suspects.has(address) ? this.address.ask(address) : ADMITTED;
+    return this.address.ask(address);
   }
 
   /** A login by token has failed; tells whether that was one too many. */

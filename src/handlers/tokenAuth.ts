@@ -17,10 +17,13 @@ export function tokenAuthHandler(context: Context): Handler {
     unavailable: ANSWERS.authUnavailable,
     async handle(client, { payload }) {
       // 1. may it be tried
-      const admission = await context.attempts.beginTokenLogin(client.address);
-      if (!admission.admitted) {
-        client.send(ANSWERS.tooManyAttempts);
-        return;
+      const { attempts } = context;
+      if (attempts.isSuspect(client.address)) {
+        const admission = await attempts.beginTokenLogin(client.address);
+        if (!admission.admitted) {
+          client.send(ANSWERS.tooManyAttempts);
+          return;
+        }
       }
 
       // 2. is it a token, and whose
@@ -32,7 +35,9 @@ export function tokenAuthHandler(context: Context): Handler {
 
       // 3. resume a session of it, or start one, and answer
       const answer = authSuccess(found.username, payload.token);
-      const resumed = await resume(context, client, found, payload.resume === true, answer);
+      const resumed =
+        found.sessionIds.length > 0 &&
+        (await resume(context, client, found, payload.resume === true, answer));
       if (resumed === 'token revoked' || (!resumed && !(await start(context, client, found, answer)))) {
         await refuse(context, client);
       }
@@ -50,7 +55,7 @@ async function refuse(context: Context, client: Client): Promise<void> {
 function start(context: Context, client: Client, found: FoundToken, answer: Frame): Promise<boolean> {
   return startSession(context, client, found, async (begin, commit) => {
     const partition = context.tokens.partitionOf(found);
-    return (await commit(operationOf(partition, begin, found.use))).committed ? answer : null;
+    return (await commit(operationOf(partition, begin, found.isValid))).committed ? answer : null;
   });
 }
 
@@ -76,7 +81,7 @@ async function resume(
       { type: 'resume', attachment, takeOver, ...(lostNode !== undefined && { lostNode }) },
       {
         known,
-        also: found.use,
+        also: found.isValid,
         commit: inTime(context, () => {
           if (takeOver) tellPrevious(context, id, known);
           abandon(context, id, attachment);

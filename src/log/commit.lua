@@ -7,18 +7,20 @@ KEYS[3..] keys of the operations, which name them by position (1 is KEYS[3])
 ARGV[1]   number of the batch; a number seen before returns the results of then and changes nothing
 ARGV[2]   id of the committing node
 ARGV[3]   seconds that the lane record is kept
-ARGV[4]   operations, JSON: [[checks, events, writes], ...]
-            check  [key, field, version]       the record's version; field "" for a record that is a whole key;
-                                               version 0: no record; version -1: no key, of whatever type
-            event  [type, subject, version, data]
-            write  ["put", key, field, version, body, expires at (ms) or 0]
-                   ["delete", key, field]
-                   ["rank", key, member, offset]   sorted set, score = time of the commit (ms) + offset
-                   ["place", key, member, score]   sorted set
-                   ["unrank", key, member]
-                   ["add", key, member]            set
-                   ["remove", key, member]
-                   ["note", key, text, seconds]    a plain string that expires
+ARGV[4]   operations, one flat JSON array: how many there are, and for each
+            how many checks, and for each: key, field, version
+                the record's version; field "" for a record that is a whole key; version 0: no record;
+                version -1: no key, of whatever type
+            how many events, and for each: type, subject, version, data
+            how many writes, and for each one of
+                "put", key, field, version, body, expires at (ms) or 0
+                "delete", key, field
+                "rank", key, member, offset    sorted set, score = time of the commit (ms) + offset
+                "place", key, member, score    sorted set
+                "unrank", key, member
+                "add", key, member             set
+                "remove", key, member
+                "note", key, text, seconds     a plain string that expires
 
 Returns JSON, a result for each operation: the id of its last event (or the time in ms, if it has none), or, when a
 check failed and so nothing of the operation was done, [position of the check from 0, the record found or ""].
@@ -40,9 +42,13 @@ if lane then
   end
 end
 
-local operations = cjson.decode(ARGV[4])
+local flat = cjson.decode(ARGV[4])
 local results = {}
-local pending = {}
+local events = {} -- where those of each operation are
+local pending = {} -- where a record is going to be put or deleted, by key and field
+
+-- how many slots a write takes
+local SLOTS = { put = 6, delete = 3, rank = 4, place = 4, unrank = 3, add = 3, remove = 3, note = 4 }
 
 local clock
 local function now()
@@ -53,93 +59,111 @@ local function now()
   return clock
 end
 
-local function find(key, field)
-  local found = pending[key .. ' ' .. field]
-  if found ~= nil then
-    return found
-  end
-  if field == '' then
-    return call('GET', KEYS[key + 2]) or ''
-  end
-  return call('HGET', KEYS[key + 2], field) or ''
+local function recordOf(put, time)
+  return flat[put + 3] .. ' ' .. time .. ' ' .. flat[put + 4]
 end
 
-local function failed(check)
-  local key, field, version = check[1], check[2], check[3]
+-- the record if it has another version than it should
+local function mismatch(key, field, version)
   if version == -1 then
     return call('EXISTS', KEYS[key + 2]) == 1 and ''
   end
-  local record = find(key, field)
+  local write = pending[key] and pending[key][field]
+  if write then
+    local isPut = flat[write] == 'put'
+    if (isPut and flat[write + 3] or 0) == version then
+      return false
+    end
+    return isPut and recordOf(write, now()) or ''
+  end
+  local record
+  if field == '' then
+    record = call('GET', KEYS[key + 2]) or ''
+  else
+    record = call('HGET', KEYS[key + 2], field) or ''
+  end
   return tonumber(record:match('^%d+') or 0) ~= version and record
 end
 
-for i, operation in ipairs(operations) do
-  for position, check in ipairs(operation[1]) do
-    local record = failed(check)
+local at = 2
+for i = 1, flat[1] do
+  local refusal = false
+  local checks = flat[at]
+  at = at + 1
+  for position = 0, checks - 1 do
+    local record = not refusal and mismatch(flat[at], flat[at + 1], flat[at + 2])
     if record then
-      results[i] = { position - 1, record }
-      break
+      refusal = { position, record }
     end
+    at = at + 3
   end
-  if not results[i] then
-    for _, write in ipairs(operation[3]) do
-      if write[1] == 'put' then
-        pending[write[2] .. ' ' .. write[3]] = write[4] .. ' ' .. now() .. ' ' .. write[5]
-      elseif write[1] == 'delete' then
-        pending[write[2] .. ' ' .. write[3]] = ''
+  results[i] = refusal
+  events[i] = at
+  at = at + 1 + 4 * flat[at]
+  local writes = flat[at]
+  at = at + 1
+  for _ = 1, writes do
+    local kind = flat[at]
+    if not refusal and (kind == 'put' or kind == 'delete') then
+      local key = flat[at + 1]
+      local fields = pending[key]
+      if not fields then
+        fields = {}
+        pending[key] = fields
       end
+      fields[flat[at + 2]] = at
     end
+    at = at + SLOTS[kind]
   end
 end
 
-local apply = {
-  put = function(key, field, version, body, expiresAt, time)
-    local record = version .. ' ' .. time .. ' ' .. body
-    if field ~= '' then
-      call('HSET', key, field, record)
+local function apply(write, time)
+  local kind, key, member = flat[write], KEYS[flat[write + 1] + 2], flat[write + 2]
+  if kind == 'put' then
+    local expiresAt = flat[write + 5]
+    if member ~= '' then
+      call('HSET', key, member, recordOf(write, time))
     elseif expiresAt > 0 then
-      call('SET', key, record, 'PXAT', string.format('%.0f', expiresAt))
+      call('SET', key, recordOf(write, time), 'PXAT', string.format('%.0f', expiresAt))
     else
-      call('SET', key, record)
+      call('SET', key, recordOf(write, time))
     end
-  end,
-  delete = function(key, field)
-    if field == '' then
+  elseif kind == 'rank' then
+    local offset = flat[write + 3]
+    call('ZADD', key, offset == 0 and time or string.format('%.0f', time + offset), member)
+  elseif kind == 'add' then
+    call('SADD', key, member)
+  elseif kind == 'remove' then
+    call('SREM', key, member)
+  elseif kind == 'unrank' then
+    call('ZREM', key, member)
+  elseif kind == 'delete' then
+    if member == '' then
       call('DEL', key)
     else
-      call('HDEL', key, field)
+      call('HDEL', key, member)
     end
-  end,
-  rank = function(key, member, offset, _, _, time)
-    call('ZADD', key, string.format('%.0f', time + offset), member)
-  end,
-  place = function(key, member, score)
-    call('ZADD', key, string.format('%.0f', score), member)
-  end,
-  unrank = function(key, member)
-    call('ZREM', key, member)
-  end,
-  add = function(key, member)
-    call('SADD', key, member)
-  end,
-  remove = function(key, member)
-    call('SREM', key, member)
-  end,
-  note = function(key, text, seconds)
-    call('SET', key, text, 'EX', seconds)
-  end,
-}
+  elseif kind == 'place' then
+    call('ZADD', key, string.format('%.0f', flat[write + 3]), member)
+  elseif kind == 'note' then
+    call('SET', key, member, 'EX', flat[write + 3])
+  end
+end
 
-for i, operation in ipairs(operations) do
+for i = 1, flat[1] do
   if not results[i] then
+    local at = events[i]
     local id
-    for _, event in ipairs(operation[2]) do
-      id = call('XADD', KEYS[1], '*', 't', event[1], 's', event[2], 'v', event[3], 'n', ARGV[2], 'd', event[4])
+    for event = at + 1, at + 4 * flat[at], 4 do
+      id = call('XADD', KEYS[1], '*', 't', flat[event], 's', flat[event + 1], 'v', flat[event + 2], 'n', ARGV[2], 'd', flat[event + 3])
     end
     id = id or now()
     local time = id:match('^%d+')
-    for _, write in ipairs(operation[3]) do
-      apply[write[1]](KEYS[write[2] + 2], write[3], write[4], write[5], write[6], time)
+    at = at + 1 + 4 * flat[at]
+    local write = at + 1
+    for _ = 1, flat[at] do
+      apply(write, time)
+      write = write + SLOTS[flat[write]]
     end
     results[i] = id
   end

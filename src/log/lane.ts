@@ -80,15 +80,8 @@ export class Lane {
     const commit = commitCommand(redis);
     for (let attempt = 0; ; attempt++) {
       try {
-        const answer = await commit(
-          this.keys.length + keys.length,
-          ...this.keys,
-          ...keys,
-          this.number,
-          node,
-          RECORD_SECONDS,
-          json,
-        );
+        const keyCount = this.keys.length + keys.length;
+        const answer = await commit(keyCount, ...this.keys, ...keys, this.number, node, RECORD_SECONDS, json);
         if (waitReplicas > 0) await waitForReplicas(redis, this.keys[0], waitReplicas);
         return (JSON.parse(answer) as PackedResult[]).map(unpackResult);
       } catch (error) {
@@ -120,7 +113,7 @@ function commitCommand(redis: RedisClient): CommitCommand {
   return redis.script('commit', SCRIPT);
 }
 
-/** Packs operations for the script: each key once, operations name keys by position from 1. */
+/** Packs operations for the script, see there: each key once, in the order of their first use. */
 function pack(batch: readonly Pending[]): { keys: string[]; json: string } {
   const positions = new Map<string, number>();
   const keys: string[] = [];
@@ -132,12 +125,22 @@ function pack(batch: readonly Pending[]): { keys: string[]; json: string } {
     }
     return found;
   };
-  const packed = batch.map(({ operation }) => [
-    operation.checks.map((check) => [position(check.key), check.field ?? '', check.version]),
-    operation.events.map((event) => [event.type, event.subject, event.version, JSON.stringify(event.data)]),
-    operation.writes.map(([kind, key, ...rest]) => [kind, position(key), ...rest]),
-  ]);
-  return { keys, json: JSON.stringify(packed) };
+  const flat: (string | number)[] = [batch.length];
+  for (const { operation } of batch) {
+    const { checks, events, writes } = operation;
+    flat.push(checks.length);
+    for (const { key, field = '', version } of checks) flat.push(position(key), field, version);
+    flat.push(events.length);
+    for (const { type, subject, version, data } of events) {
+      flat.push(type, subject, version, JSON.stringify(data));
+    }
+    flat.push(writes.length);
+    for (const write of writes) {
+      flat.push(write[0], position(write[1]));
+      for (let slot = 2; slot < write.length; slot += 1) flat.push(write[slot]!);
+    }
+  }
+  return { keys, json: JSON.stringify(flat) };
 }
 
 type PackedResult = string | [check: number, found: string];

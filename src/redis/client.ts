@@ -85,13 +85,16 @@ export class RedisClient {
   }
 
   /** A Lua script as a function of (number of keys, keys…, arguments…); loads it where Redis doesn't have it. */
-  script(name: string, lua: string): (keyCount: number, ...rest: (string | number)[]) => Promise<string> {
+  script<Answer = string>(
+    name: string,
+    lua: string,
+  ): (keyCount: number, ...rest: (string | number)[]) => Promise<Answer> {
     if (!this.scripts.has(name)) {
       this.raw.defineCommand(name, { lua });
       this.raw.options.autoPipeliningIgnoredCommands!.push(name);
       this.scripts.add(name);
     }
-    const command = Reflect.get(this.raw, name) as (...args: unknown[]) => Promise<string>;
+    const command = Reflect.get(this.raw, name) as (...args: unknown[]) => Promise<Answer>;
     return command.bind(this.raw);
   }
 

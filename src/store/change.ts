@@ -1,5 +1,6 @@
-import type { CommitResult, Operation } from '../log/operation.js';
+import type { Check, CommitResult, NewEvent, Operation, Write } from '../log/operation.js';
 import { Unavailable } from '../redis/unavailable.js';
+import { within } from '../within.js';
 
 /** A part of an operation: what one subject's change adds to it. */
 export type Change = Omit<Operation, 'partition'>;
@@ -8,16 +9,19 @@ export const noChange: Change = { checks: [], events: [], writes: [] };
 
 /** Puts changes of one partition together, in order; positions of checks add up. */
 export function joined(...changes: readonly Change[]): Change {
-  return {
-    checks: changes.flatMap(({ checks }) => checks),
-    events: changes.flatMap(({ events }) => events),
-    writes: changes.flatMap(({ writes }) => writes),
-  };
+  const all = { checks: [] as Check[], events: [] as NewEvent[], writes: [] as Write[] };
+  for (const { checks, events, writes } of changes) {
+    all.checks.push(...checks);
+    all.events.push(...events);
+    all.writes.push(...writes);
+  }
+  return all;
 }
 
 /** Changes of one partition as an operation. */
-export function operationOf(partition: number, ...changes: readonly Change[]): Operation {
-  return { partition, ...joined(...changes) };
+export function operationOf(partition: number, first: Change, ...others: readonly Change[]): Operation {
+  const { checks, events, writes } = others.length === 0 ? first : joined(first, ...others);
+  return { partition, checks, events, writes };
 }
 
 /** State of a subject together with its version in the log. */
@@ -50,18 +54,10 @@ export async function commitInTime(
   late: CommitLate,
 ): Promise<CommitResult> {
   const answer = log.commit(operation);
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<'timeout'>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, 'timeout');
-  });
-  try {
-    const first = await Promise.race([answer, timeout]);
-    if (first !== 'timeout') return first;
-  } catch (error) {
+  const result = await within(timeoutMs, answer).catch((error: unknown) => {
     throw new Unavailable(error);
-  } finally {
-    clearTimeout(timer);
-  }
+  });
+  if (result) return result;
   if (!log.withdraw(operation)) {
     answer.then((result) => {
       if (result.committed) late();

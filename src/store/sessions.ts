@@ -1,4 +1,4 @@
-import { parseRecord } from '../log/operation.js';
+import { type NewEvent, parseRecord } from '../log/operation.js';
 import { isRedisReply, type RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading, Unavailable } from '../redis/unavailable.js';
@@ -7,7 +7,7 @@ import { decide, type Refusal } from '../session/decide.js';
 import type { SessionEvent } from '../session/events.js';
 import { evolve } from '../session/evolve.js';
 import { initialState, isLive, type LiveState, type SessionState } from '../session/state.js';
-import { type Change, type Commit, type Log, noChange, operationOf } from './change.js';
+import { type Change, type Commit, type Log, operationOf } from './change.js';
 import { bucketOfId } from './ids.js';
 import type { Names } from './names.js';
 import { NOT_STORED, readSession, type Stored, sessionPlace, sessionWrites } from './sessionRecord.js';
@@ -91,7 +91,7 @@ export class Sessions {
    * @throws Unavailable when the session could not be loaded
    */
   async execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
-    const { displayName, also = noChange, commit = (operation) => this.log.commit(operation) } = options;
+    const { displayName, also, commit } = options;
     const { partition } = sessionPlace(this.keys, sessionId);
     let isFresh = options.known === undefined;
     let current = options.known ?? (await this.load(sessionId));
@@ -108,7 +108,8 @@ export class Sessions {
         endedBy: endedFromOutside(command),
       });
 
-      const result = await commit(operationOf(partition, change, also));
+      const operation = also ? operationOf(partition, change, also) : operationOf(partition, change);
+      const result = await (commit ? commit(operation) : this.log.commit(operation));
       if (result.committed) {
         this.observer(sessionId, decision.events);
         if (current.displayName !== null && current.displayName !== after.displayName) {
@@ -149,22 +150,23 @@ export class Sessions {
     { displayName, endedBy }: { displayName?: string | null | undefined; endedBy?: string | undefined } = {},
   ): SessionChange {
     const { key } = sessionPlace(this.keys, sessionId);
-    const state = events.reduce<SessionState>((state, event) => evolve(state, event, 0), before.state);
+    let { state, version } = before;
+    const recorded: NewEvent[] = [];
+    for (const event of events) {
+      state = evolve(state, event, 0);
+      version += 1;
+      recorded.push({ type: event.type, subject: sessionId, version, data: event.data });
+    }
     const after: Stored = {
       state,
-      version: before.version + events.length,
+      version,
       displayName: isLive(state) && state.isRenamed ? (displayName ?? before.displayName) : null,
     };
     return {
       after,
       change: {
         checks: [{ key, field: sessionId, version: before.version }],
-        events: events.map(({ type, data }, i) => ({
-          type,
-          subject: sessionId,
-          version: before.version + i + 1,
-          data,
-        })),
+        events: recorded,
         writes: sessionWrites(this.keys, sessionId, before, after, endedBy),
       },
     };
@@ -180,13 +182,19 @@ export class Sessions {
  * lives.
  * @throws whatever else `work` throws
  */
-export async function untilDone<T>(work: () => Promise<T>): Promise<T> {
+export function untilDone<T>(work: () => Promise<T>): Promise<T> {
+  return work().catch((error: unknown) => again(work, error));
+}
+
+async function again<T>(work: () => Promise<T>, previous: unknown): Promise<T> {
+  let error = previous;
   for (let attempt = 0; ; attempt++) {
+    if (!(error instanceof Unavailable) && !isRedisReply(error)) throw error;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
     try {
       return await work();
-    } catch (error) {
-      if (!(error instanceof Unavailable) && !isRedisReply(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
+    } catch (next) {
+      error = next;
     }
   }
 }

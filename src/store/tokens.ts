@@ -1,10 +1,11 @@
 import { parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { together } from '../redis/together.js';
 import { reading } from '../redis/unavailable.js';
 import type { LiveState } from '../session/state.js';
 import type { NewToken } from './accounts.js';
-import type { Change } from './change.js';
+import { type Change, noChange } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
 
 /** A valid token, and the sessions that could be resumed with it. */
@@ -15,15 +16,44 @@ export interface FoundToken {
   readonly username: string;
   /** Live sessions of the token, those detached last first, then those that changed last; the first few of them. */
   readonly sessionIds: readonly string[];
-  /** Commit together with what the token is used for: records its use, and fails if it has been revoked meanwhile. */
-  readonly use: Change;
+  /** Commit together with what the token is used for: fails if it has been revoked meanwhile. */
+  readonly isValid: Change;
 }
 
 /** Sessions of a token that are looked at when one is to be resumed. */
 const CANDIDATES = 8;
 
+/** Tokens that are looked up in one call. */
+const LOOKUPS = 256;
+
+/**
+ * KEYS[1], [2], … of each token its record and its sessions. Returns for each the record, "" if there is none, and the ids
+ * of the sessions that come first.
+ */
+const LOOKUP_SCRIPT = `
+local answers = {}
+for i = 1, #KEYS, 2 do
+  local record = redis.call('GET', KEYS[i])
+  answers[i] = record or ''
+  answers[i + 1] = record and redis.call('ZREVRANGE', KEYS[i + 1], 0, ${CANDIDATES - 1}) or {}
+end
+return answers
+`;
+
+/** Hash of a token, and where it is. */
+interface Lookup {
+  readonly token: string;
+  readonly key: string;
+  readonly sessionsKey: string;
+}
+
+type Found = [record: string, sessionIds: string[]];
+
 /** The tokens in Redis. */
 export class Tokens {
+  /** By partition. */
+  private readonly lookups: ((lookup: Lookup) => Promise<Found>)[] = [];
+
   constructor(
     private readonly redis: RedisClient,
     private readonly keys: Keys,
@@ -47,25 +77,33 @@ export class Tokens {
     const partition = this.keys.partitionOf(bucketOfToken(text));
     const key = this.keys.token(partition, token);
     const [stored, sessionIds] = await reading(
-      Promise.all([
-        this.redis.raw.get(key),
-        this.redis.raw.zrevrange(this.keys.tokenSessions(partition, token), 0, CANDIDATES - 1),
-      ]),
+      this.lookUp(partition, { token, key, sessionsKey: this.keys.tokenSessions(partition, token) }),
     );
     const record = parseRecord(stored);
     if (!record) return null;
-    const [accountId, username, expiresAt] = JSON.parse(record.body) as [string, string, number];
+    const [accountId, username] = JSON.parse(record.body) as [string, string, number];
     return {
       token,
       accountId,
       username,
       sessionIds,
-      use: {
-        checks: [{ key, version: record.version }],
-        events: [],
-        writes: [['put', key, '', record.version, record.body, expiresAt]],
-      },
+      isValid: { ...noChange, checks: [{ key, version: record.version }] },
     };
+  }
+
+  /** Those of a partition that are looked up in one turn of the event loop travel together. */
+  private lookUp(partition: number, lookup: Lookup): Promise<Found> {
+    this.lookups[partition] ??= together((lookups) => this.lookUpAll(lookups), LOOKUPS);
+    return this.lookups[partition](lookup);
+  }
+
+  private async lookUpAll(lookups: readonly Lookup[]): Promise<Found[]> {
+    const script = this.redis.script<(string | string[])[]>('lookUpTokens', LOOKUP_SCRIPT);
+    const flat = await script(
+      2 * lookups.length,
+      ...lookups.flatMap(({ key, sessionsKey }) => [key, sessionsKey]),
+    );
+    return lookups.map((_, i) => [flat[2 * i], flat[2 * i + 1]] as Found);
   }
 }
 
