@@ -75,14 +75,13 @@ export class Presence<H extends Holder = Holder> {
     return session;
   }
 
-  /** Notes that a session that was released is about to end, for as long as that is not recorded. */
-  async leave<T>(sessionId: string, ending: Promise<T>): Promise<T> {
+  /** Notes that a session that was released is about to end, until `left` says that this is recorded. */
+  leaves(sessionId: string): void {
     this.leaving.add(sessionId);
-    try {
-      return await ending;
-    } finally {
-      this.leaving.delete(sessionId);
-    }
+  }
+
+  left(sessionId: string): void {
+    this.leaving.delete(sessionId);
   }
 
   /** Whether a session belongs here, though perhaps not for long: it is held, or about to end. */

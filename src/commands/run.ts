@@ -91,7 +91,7 @@ async function startNode(
     onCommit: metrics.commits,
     onSessionChange: (session, events) => {
       for (const { type } of events) {
-        logger.info({ session }, type);
+        logger.debug({ session }, type);
         metrics.sessionEvent(type);
       }
     },

@@ -81,15 +81,29 @@ export async function hold(
  * lost meanwhile, unless somebody else has resumed the session.
  * @throws CommitterClosed when the process is ending
  */
-export async function settleHeld(
+export function settleHeld(
   context: Context,
   session: HeldSession,
   command: SessionCommand,
 ): Promise<Outcome> {
-  return context.presence.leave(
-    session.id,
-    untilDone(() => executeHeld(context, session, command)),
-  );
+  return leaving(context, session, () => executeHeld(context, session, command));
+}
+
+/**
+ * Does what ends a session that was released, however long that takes; meanwhile it counts as one of this node.
+ * @throws CommitterClosed when the process is ending
+ */
+export async function leaving<T>(
+  { presence }: Context,
+  { id }: HeldSession,
+  end: () => Promise<T>,
+): Promise<T> {
+  presence.leaves(id);
+  try {
+    return await untilDone(end);
+  } finally {
+    presence.left(id);
+  }
 }
 
 /**

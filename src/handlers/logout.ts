@@ -7,7 +7,7 @@ import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { executeHeld, settleHeld } from './hold.js';
+import { executeHeld, leaving, settleHeld } from './hold.js';
 import { endOthers } from './others.js';
 
 /** `logout`: ends the session of this connection; the token stays valid, unless the settings say otherwise. */
@@ -26,7 +26,7 @@ export function logoutHandler(context: Context): Handler {
       const outcome = await within(
         commitTimeoutMs,
         logoutRevokesToken
-          ? context.presence.leave(session.id, logOutAndRevoke(context, session))
+          ? leaving(context, session, () => logOutAndRevoke(context, session))
           : settleHeld(context, session, logOutOf(session)),
       );
 

@@ -5,7 +5,7 @@ import { untilDone } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { settleHeld } from './hold.js';
+import { leaving, settleHeld } from './hold.js';
 import { endOthers } from './others.js';
 
 /** `logout_all`: revokes the tokens of the account and ends its sessions, on every node; this connection's last. */
@@ -22,7 +22,7 @@ export function logoutAllHandler(context: Context): Handler {
       // 2. record it; that is tried for as long as this node lives, though the client waits only so long
       const done = await within(
         context.settings.commitTimeoutMs,
-        context.presence.leave(session.id, endAll(context, session)).then(() => true),
+        leaving(context, session, () => endAll(context, session)).then(() => true),
       );
 
       // 3. answer

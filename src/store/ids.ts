@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomFillSync, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomFillSync, randomUUID } from 'node:crypto';
 
 /**
  * Ids and tokens carry the bucket (0–255) of their account in their first byte, so that a key in Redis can be built
@@ -11,12 +11,12 @@ const ID_PATTERN = /^(?:a[A-Za-z0-9_-]{16}|s[A-Za-z0-9_-]{24})$/;
 
 /** The bucket of a username (after NFC). */
 export function bucketOfUsername(username: string): number {
-  return createHash('sha256').update(username).digest()[0]!;
+  return hash('sha256', username, 'buffer')[0]!;
 }
 
 /** What stands for a name or an email address in Redis: its SHA-256 in base64url. Its first byte is the bucket of the name. */
 export function hashName(name: string): string {
-  return createHash('sha256').update(name).digest('base64url');
+  return hash('sha256', name, 'base64url');
 }
 
 /** A new account id: `a` and 12 bytes in base64url, the first of which is the bucket. */
@@ -76,7 +76,7 @@ export function bucketOfToken(token: string): number {
 
 /** What stands for a token in Redis and in the log: 128 bits of its SHA-256, in base64url (22 characters). */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token.toLowerCase()).digest().toString('base64url', 0, 16);
+  return hash('sha256', token.toLowerCase(), 'buffer').toString('base64url', 0, 16);
 }
 
 /** Random bytes on stock: asking for few at a time takes long. */

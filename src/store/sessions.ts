@@ -78,11 +78,12 @@ export class Sessions {
     return note === 'operator' || note === 'account' ? note : null;
   }
 
-  /** The change that begins a session; its id must be new. */
+  /** The change that begins a session; its id must be new, as random ones are. */
   begin(sessionId: string, command: Extract<SessionCommand, { type: 'start' }>): SessionChange {
     const decision = decide(command, initialState);
     if ('refused' in decision) throw new Error(`A new session was refused: ${decision.refused}`);
-    return this.changeOf(sessionId, NOT_STORED, decision.events);
+    const { change, after } = this.changeOf(sessionId, NOT_STORED, decision.events);
+    return { change: { ...change, checks: [] }, after };
   }
 
   /**

@@ -40,9 +40,8 @@ end
 return answers
 `;
 
-/** Hash of a token, and where it is. */
+/** Where a token is. */
 interface Lookup {
-  readonly token: string;
   readonly key: string;
   readonly sessionsKey: string;
 }
@@ -76,9 +75,8 @@ export class Tokens {
     const token = hashToken(text);
     const partition = this.keys.partitionOf(bucketOfToken(text));
     const key = this.keys.token(partition, token);
-    const [stored, sessionIds] = await reading(
-      this.lookUp(partition, { token, key, sessionsKey: this.keys.tokenSessions(partition, token) }),
-    );
+    const sessionsKey = this.keys.tokenSessions(partition, token);
+    const [stored, sessionIds] = await this.lookUp(partition, { key, sessionsKey });
     const record = parseRecord(stored);
     if (!record) return null;
     const [accountId, username] = JSON.parse(record.body) as [string, string, number];
@@ -99,10 +97,8 @@ export class Tokens {
 
   private async lookUpAll(lookups: readonly Lookup[]): Promise<Found[]> {
     const script = this.redis.script<(string | string[])[]>('lookUpTokens', LOOKUP_SCRIPT);
-    const flat = await script(
-      2 * lookups.length,
-      ...lookups.flatMap(({ key, sessionsKey }) => [key, sessionsKey]),
-    );
+    const keys = lookups.flatMap(({ key, sessionsKey }) => [key, sessionsKey]);
+    const flat = await reading(script(keys.length, ...keys));
     return lookups.map((_, i) => [flat[2 * i], flat[2 * i + 1]] as Found);
   }
 }
