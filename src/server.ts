@@ -155,7 +155,8 @@ export async function startServer(config: Config, deployment: Deployment, logger
     logger,
   };
   const handlers = HANDLERS.map((make) => make(context));
-  const messages = new Map<string, number>(['other', ...validators.keys()].map((type) => [type, 0]));
+  const messages = new Map(['other', ...validators.keys()].map((type) => [type, { count: 0 }]));
+  const otherMessages = messages.get('other')!;
 
   // where messages come in
   let gateway: Gateway | undefined;
@@ -176,15 +177,14 @@ export async function startServer(config: Config, deployment: Deployment, logger
       messageBurst: config.MESSAGE_BURST,
       mailboxMessages: config.MAILBOX_MESSAGES,
       mailboxBytes: MAILBOX_LARGEST_MESSAGES * config.MAX_MESSAGE_BYTES,
-      read: messageReader(compileEnvelopeValidator()),
+      read: messageReader(compileEnvelopeValidator(), validators.keys()),
       dispatch: dispatcher(new Map(handlers.map((handler) => [handler.type, handler])), logger),
       finished: (client: Client) => {
         const session = presence.release(client);
         if (session) abandon(context, session.id, session.known.state.attachment, session.known);
       },
       count: (type: string) => {
-        const known = messages.has(type) ? type : 'other';
-        messages.set(known, messages.get(known)! + 1);
+        (messages.get(type) ?? otherMessages).count += 1;
       },
     },
     register: httpRegister(context),
@@ -205,7 +205,9 @@ export async function startServer(config: Config, deployment: Deployment, logger
   let isDraining = false;
   return {
     port,
-    messages,
+    get messages() {
+      return new Map([...messages].map(([type, { count }]) => [type, count]));
+    },
     get connections() {
       return gateway.size;
     },

@@ -129,7 +129,7 @@ export class Connection implements Client {
 
   /** Whether a message is within the rate. One that isn't is a strike, one that is takes a strike back. */
   private admit(): boolean {
-    if (this.bucket.take(performance.now())) {
+    if (this.bucket.isUnlimited || this.bucket.take(performance.now())) {
       if (this.strikes > 0) this.strikes -= 1;
       return true;
     }

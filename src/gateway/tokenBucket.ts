@@ -17,9 +17,14 @@ export class TokenBucket {
     this.filledAt = now;
   }
 
+  /** Whether there is always one to take. */
+  get isUnlimited(): boolean {
+    return this.perSecond === 0 || this.burst === 0;
+  }
+
   /** Takes one, if there is one. */
   take(now: number): boolean {
-    if (this.perSecond === 0 || this.burst === 0) return true;
+    if (this.isUnlimited) return true;
     this.level = Math.min(this.burst, this.level + ((now - this.filledAt) / 1000) * this.perSecond);
     this.filledAt = now;
     if (this.level < 1) return false;
