@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: process.env.SOAK_MINUTES ? [] : ['test/soak/**'],
     pool: 'forks',
-    maxWorkers: 3, // most of them wait for something most of the time
+    maxWorkers: 2, // most of them wait for something most of the time
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: 10_000 } },

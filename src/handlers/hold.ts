@@ -22,31 +22,42 @@ export function attachmentOf({ node }: Context, client: Client): Attachment {
   return { node, connection: client.number };
 }
 
-/**
- * Begins a session on a connection, and answers.
- * @param record commits the change that begins the session, together with what belongs to it; gives the answer to the
- *   client, or null if it was refused
- * @returns whether it was begun
- * @throws Unavailable when it was not recorded in time; should that happen later, the session is detached then
- */
-export async function startSession(
-  context: Context,
-  client: Client,
-  owner: Owner,
-  record: (begin: SessionChange['change'], commit: Commit) => Promise<Frame | null>,
-): Promise<boolean> {
-  const { accountId, token } = owner;
+/** A session that is about to begin. */
+export interface Beginning {
+  readonly id: string;
+  /** What is to be committed, together with what belongs to it. */
+  readonly change: SessionChange['change'];
+  readonly after: Stored<LiveState>;
+  /**
+   * Commits it in time. Should it come through after that, the session is detached then.
+   * @throws Unavailable when it was not recorded in time
+   */
+  readonly commit: Commit;
+}
+
+/** Prepares a session on a connection. Once it is committed, `begun` is to be called. */
+export function beginSession(context: Context, client: Client, { accountId, token }: Owner): Beginning {
   const id = newSessionId(accountId);
   const attachment = attachmentOf(context, client);
   const { change, after } = context.sessions.begin(id, { type: 'start', accountId, token, attachment });
-  const answer = await record(
+  return {
+    id,
     change,
-    inTime(context, () => abandon(context, id, attachment)),
-  );
-  if (answer === null) return false;
+    after: after as Stored<LiveState>,
+    commit: inTime(context, () => abandon(context, id, attachment)),
+  };
+}
+
+/** A session has begun: its connection has it from now on, and gets its answer. */
+export function begun(
+  context: Context,
+  client: Client,
+  owner: Owner,
+  { id, change, after }: Beginning,
+  answer: Frame,
+): Promise<void> {
   context.sessions.announce(id, change.events);
-  await hold(context, client, owner, id, after as Stored<LiveState>, answer);
-  return true;
+  return hold(context, client, owner, id, after, answer);
 }
 
 /** A commit that waits as long as a client does. `late` is called if the operation comes through after that. */
@@ -111,19 +122,24 @@ export async function leaving<T>(
  * somebody else has resumed the session.
  * @throws Unavailable
  */
-export async function executeHeld(
+export function executeHeld(
   { sessions }: Context,
   { id, known }: HeldSession,
   command: SessionCommand,
   options: Omit<ExecuteOptions, 'known'> = {},
 ): Promise<Outcome> {
   const { attachment } = known.state;
-  let outcome = await sessions.execute(id, command, { ...options, known });
-  while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
-    await sessions.execute(id, { type: 'reclaim', attachment });
-    outcome = await sessions.execute(id, command, options);
-  }
-  return outcome;
+  const retake = async (first: Outcome): Promise<Outcome> => {
+    let outcome = first;
+    while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
+      await sessions.execute(id, { type: 'reclaim', attachment });
+      outcome = await sessions.execute(id, command, options);
+    }
+    return outcome;
+  };
+  return sessions
+    .execute(id, command, { ...options, known })
+    .then((outcome) => (outcome.done ? outcome : retake(outcome)));
 }
 
 /** Whether a session waits to be resumed only because the node of its connection was taken for lost. */

@@ -6,7 +6,7 @@ import { makeToken } from '../store/tokens.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { startSession } from './hold.js';
+import { beginSession, begun } from './hold.js';
 
 /** `login`: authenticates by username and password, and issues a new token. */
 export function loginHandler(context: Context): Handler {
@@ -44,11 +44,16 @@ export function loginHandler(context: Context): Handler {
       const { accountId } = credentials;
       const { token, record } = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
       const owner = { accountId, username, token: record.token };
-      await startSession(context, client, owner, async (begin, commit) => {
-        const command = { type: 'issueToken', ...record } as const;
-        const issued = await context.accounts.execute(accountId, username, command, begin, commit);
-        return issued && authSuccess(username, token);
-      });
+      const beginning = beginSession(context, client, owner);
+      const command = { type: 'issueToken', ...record } as const;
+      const issued = await context.accounts.execute(
+        accountId,
+        username,
+        command,
+        beginning.change,
+        beginning.commit,
+      );
+      if (issued) await begun(context, client, owner, beginning, authSuccess(username, token));
     },
   });
 }

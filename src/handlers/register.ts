@@ -8,7 +8,7 @@ import { makeToken } from '../store/tokens.js';
 import { settleClaim } from './claim.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { inTime, startSession } from './hold.js';
+import { beginSession, begun, inTime } from './hold.js';
 
 /** `register`: creates an account and authenticates the connection. */
 export function registerHandler(context: Context): Handler {
@@ -22,15 +22,15 @@ export function registerHandler(context: Context): Handler {
       const refusal = await registerAccount(context, payload, {
         address: client.address,
         isWanted: () => client.isOpen,
-        record: (credentials, guard) => {
+        record: async (credentials, guard) => {
           const { accountId, username } = credentials;
           const { token, record } = makeToken(bucketOfId(accountId), context.settings, context.clock.now());
           const owner = { accountId, username, token: record.token };
-          return startSession(context, client, owner, async (begin, commit) =>
-            (await recordAccount(context, credentials, record, [begin, guard], commit))
-              ? registerSuccess(username, token)
-              : null,
-          );
+          const beginning = beginSession(context, client, owner);
+          const also = [beginning.change, guard];
+          const isRecorded = await recordAccount(context, credentials, record, also, beginning.commit);
+          if (isRecorded) await begun(context, client, owner, beginning, registerSuccess(username, token));
+          return isRecorded;
         },
       });
       if (refusal) client.send(registrationError(texts[refusal.problem]));

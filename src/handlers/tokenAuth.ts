@@ -6,7 +6,7 @@ import type { FoundToken } from '../store/tokens.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
-import { abandon, attachmentOf, hold, inTime, startSession } from './hold.js';
+import { abandon, attachmentOf, beginSession, begun, hold, inTime } from './hold.js';
 
 /** `token_auth`: authenticates by token, and resumes the session of the token that was left last, if there is one. */
 export function tokenAuthHandler(context: Context): Handler {
@@ -38,9 +38,14 @@ export function tokenAuthHandler(context: Context): Handler {
       const resumed =
         found.sessionIds.length > 0 &&
         (await resume(context, client, found, payload.resume === true, answer));
-      if (resumed === 'token revoked' || (!resumed && !(await start(context, client, found, answer)))) {
-        await refuse(context, client);
+      if (resumed === true) return;
+      if (resumed === false) {
+        const beginning = beginSession(context, client, found);
+        const partition = context.tokens.partitionOf(found);
+        const { committed } = await beginning.commit(operationOf(partition, beginning.change, found.isValid));
+        if (committed) return begun(context, client, found, beginning, answer);
       }
+      await refuse(context, client);
     },
   });
 }
@@ -49,14 +54,6 @@ async function refuse(context: Context, client: Client): Promise<void> {
   const admission = await context.attempts.tokenLoginFailed(client.address);
   if (admission.admitted) context.logger.info({ address: client.address }, 'login by token failed');
   client.send(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
-}
-
-/** Starts a session; false if the token has been revoked by now. */
-function start(context: Context, client: Client, found: FoundToken, answer: Frame): Promise<boolean> {
-  return startSession(context, client, found, async (begin, commit) => {
-    const partition = context.tokens.partitionOf(found);
-    return (await commit(operationOf(partition, begin, found.isValid))).committed ? answer : null;
-  });
 }
 
 interface Candidate {

@@ -1,6 +1,5 @@
 import type { Check, CommitResult, NewEvent, Operation, Write } from '../log/operation.js';
 import { Unavailable } from '../redis/unavailable.js';
-import { within } from '../within.js';
 
 /** A part of an operation: what one subject's change adds to it. */
 export type Change = Omit<Operation, 'partition'>;
@@ -47,24 +46,29 @@ export type CommitLate = () => void;
  * through, and is then for `late` to undo.
  * @throws Unavailable when there was no answer in time
  */
-export async function commitInTime(
+export function commitInTime(
   log: Log,
   operation: Operation,
   timeoutMs: number,
   late: CommitLate,
 ): Promise<CommitResult> {
-  const answer = log.commit(operation);
-  const result = await within(timeoutMs, answer).catch((error: unknown) => {
-    throw new Unavailable(error);
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      log.withdraw(operation);
+      reject(new Unavailable());
+    }, timeoutMs);
+    log.commit(operation).then(
+      (result) => {
+        clearTimeout(timer);
+        if (!isLate) resolve(result);
+        else if (result.committed) late();
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(new Unavailable(error)); // if it is late, the process is ending, and the reaper will undo what there is to undo
+      },
+    );
   });
-  if (result) return result;
-  if (!log.withdraw(operation)) {
-    answer.then((result) => {
-      if (result.committed) late();
-    }, ignoreClosing);
-  }
-  throw new Unavailable();
 }
-
-/** The process is ending; what is not undone by it is undone by the reaper. */
-function ignoreClosing(): void {}
