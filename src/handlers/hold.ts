@@ -5,7 +5,13 @@ import { type Attachment, type LiveState, type SessionState, sameAttachment } fr
 import { type Commit, type CommitLate, commitInTime } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
 import type { Stored } from '../store/sessionRecord.js';
-import { type ExecuteOptions, type Outcome, type SessionChange, untilDone } from '../store/sessions.js';
+import {
+  type ExecuteOptions,
+  type Outcome,
+  type SessionChange,
+  stamped,
+  untilDone,
+} from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -48,16 +54,20 @@ export function beginSession(context: Context, client: Client, { accountId, toke
   };
 }
 
-/** A session has begun: its connection has it from now on, and gets its answer. */
+/**
+ * A session has begun: its connection has it from now on, and gets its answer.
+ * @param at when that was recorded: Redis' time, in ms since the epoch
+ */
 export function begun(
   context: Context,
   client: Client,
   owner: Owner,
   { id, change, after }: Beginning,
+  at: number,
   answer: Frame,
 ): Promise<void> {
   context.sessions.announce(id, change.events);
-  return hold(context, client, owner, id, after, answer);
+  return hold(context, client, owner, id, stamped(after, at), answer);
 }
 
 /** A commit that waits as long as a client does. `late` is called if the operation comes through after that. */

@@ -27,8 +27,8 @@ export function httpRegister(context: Context): HttpRegister {
       const refusal = await registerAccount(context, request.payload, {
         address,
         isWanted,
-        record: (credentials, guard) =>
-          recordAccount(context, credentials, null, [guard], inTime(context, keep)),
+        record: async (credentials, guard) =>
+          (await recordAccount(context, credentials, null, [guard], inTime(context, keep))) !== null,
       });
       return refusal ? refused(refusal, context.settings.passwordMin) : CREATED;
     } catch (error) {

@@ -53,7 +53,7 @@ export function loginHandler(context: Context): Handler {
         beginning.change,
         beginning.commit,
       );
-      if (issued) await begun(context, client, owner, beginning, authSuccess(username, token));
+      if (issued) await begun(context, client, owner, beginning, issued.at, authSuccess(username, token));
     },
   });
 }

@@ -28,9 +28,10 @@ export function registerHandler(context: Context): Handler {
           const owner = { accountId, username, token: record.token };
           const beginning = beginSession(context, client, owner);
           const also = [beginning.change, guard];
-          const isRecorded = await recordAccount(context, credentials, record, also, beginning.commit);
-          if (isRecorded) await begun(context, client, owner, beginning, registerSuccess(username, token));
-          return isRecorded;
+          const at = await recordAccount(context, credentials, record, also, beginning.commit);
+          if (at === null) return false;
+          await begun(context, client, owner, beginning, at, registerSuccess(username, token));
+          return true;
         },
       });
       if (refusal) client.send(registrationError(texts[refusal.problem]));
@@ -111,15 +112,18 @@ async function recordWithEmail(
   return isRecorded ? null : { problem: 'usernameTaken' };
 }
 
-/** Commits an account as it is registered, with its first token if it gets one; false if the username is taken. */
+/**
+ * Commits an account as it is registered, with its first token if it gets one.
+ * @returns when it was recorded (Redis' time in ms), or null if the username is taken
+ */
 export async function recordAccount(
   { accounts }: Context,
   credentials: Credentials,
   token: NewToken | null,
   also: readonly Change[],
   commit: Commit,
-): Promise<boolean> {
-  return (await accounts.register(credentials, token, joined(...also), commit)) !== null;
+): Promise<number | null> {
+  return accounts.register(credentials, token, joined(...also), commit);
 }
 
 /** Addresses are the same in any letter case. */

@@ -42,8 +42,8 @@ export function tokenAuthHandler(context: Context): Handler {
       if (resumed === false) {
         const beginning = beginSession(context, client, found);
         const partition = context.tokens.partitionOf(found);
-        const { committed } = await beginning.commit(operationOf(partition, beginning.change, found.isValid));
-        if (committed) return begun(context, client, found, beginning, answer);
+        const result = await beginning.commit(operationOf(partition, beginning.change, found.isValid));
+        if (result.committed) return begun(context, client, found, beginning, result.at, answer);
       }
       await refuse(context, client);
     },

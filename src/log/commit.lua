@@ -8,9 +8,9 @@ ARGV[1]   number of the batch; a number seen before returns the results of then 
 ARGV[2]   id of the committing node
 ARGV[3]   seconds that the lane record is kept
 ARGV[4]   operations, one flat JSON array: how many there are, and for each
-            how many checks, and for each: key, field, version
-                the record's version; field "" for a record that is a whole key; version 0: no record;
-                version -1: no key, of whatever type
+            how many checks, and for each: key, field, version, time
+                the record's version and the time of its commit; field "" for a record that is a whole key;
+                version 0: no record; version -1: no key, of whatever type; time 0: any
             how many events, and for each: type, subject, version, data
             how many writes, and for each one of
                 "put", key, field, version, body, expires at (ms) or 0
@@ -63,8 +63,8 @@ local function recordOf(put, time)
   return flat[put + 3] .. ' ' .. time .. ' ' .. flat[put + 4]
 end
 
--- the record if it has another version than it should
-local function mismatch(key, field, version)
+-- the record if it is another one than it should be
+local function mismatch(key, field, version, time)
   if version == -1 then
     return call('EXISTS', KEYS[key + 2]) == 1 and ''
   end
@@ -82,7 +82,9 @@ local function mismatch(key, field, version)
   else
     record = call('HGET', KEYS[key + 2], field) or ''
   end
-  return tonumber(record:match('^%d+') or 0) ~= version and record
+  local found, foundTime = record:match('^(%d+) (%d+)')
+  local isIt = tonumber(found or 0) == version and (time == 0 or tonumber(foundTime) == time)
+  return not isIt and record
 end
 
 local at = 2
@@ -91,11 +93,11 @@ for i = 1, flat[1] do
   local checks = flat[at]
   at = at + 1
   for position = 0, checks - 1 do
-    local record = not refusal and mismatch(flat[at], flat[at + 1], flat[at + 2])
+    local record = not refusal and mismatch(flat[at], flat[at + 1], flat[at + 2], flat[at + 3])
     if record then
       refusal = { position, record }
     end
-    at = at + 3
+    at = at + 4
   end
   results[i] = refusal
   events[i] = at

@@ -129,7 +129,7 @@ function pack(batch: readonly Pending[]): { keys: string[]; json: string } {
   for (const { operation } of batch) {
     const { checks, events, writes } = operation;
     flat.push(checks.length);
-    for (const { key, field = '', version } of checks) flat.push(position(key), field, version);
+    for (const { key, field = '', version, at = 0 } of checks) flat.push(position(key), field, version, at);
     flat.push(events.length);
     for (const { type, subject, version, data } of events) {
       flat.push(type, subject, version, JSON.stringify(data));

@@ -14,12 +14,17 @@ export interface StoredRecord {
 export const NO_RECORD = 0;
 export const NO_KEY = -1;
 
-/** Refuses the operation unless the record has this version. */
+/**
+ * Refuses the operation unless the record has this version. The time of its commit tells apart two records of one
+ * version: a Redis that has lost its last commits gives their versions to others.
+ */
 export interface Check {
   readonly key: string;
   /** Field of a hash; absent when the record is the whole key. */
   readonly field?: string;
   readonly version: number;
+  /** `at` of the record; 0 or absent: any. */
+  readonly at?: number;
 }
 
 /** An event about to be recorded. `version` is the version of its subject after it. */

@@ -34,6 +34,13 @@ export interface NewToken {
   readonly now: number;
 }
 
+/** An account as it is stored; `at` is Redis' time of its last change, in ms since the epoch. */
+export interface StoredAccount extends Versioned<AccountState> {
+  readonly at: number;
+}
+
+const NOT_REGISTERED: StoredAccount = { state: initialAccount, version: 0, at: 0 };
+
 /** The accounts in Redis: their credentials, and their state with the tokens they have issued. */
 export class Accounts {
   constructor(
@@ -49,7 +56,7 @@ export class Accounts {
   }
 
   /** State and version of an account. @throws Unavailable */
-  async load(accountId: string): Promise<Versioned<AccountState>> {
+  async load(accountId: string): Promise<StoredAccount> {
     return readAccount(parseRecord(await reading(this.redis.raw.get(this.keyOf(accountId)))));
   }
 
@@ -81,7 +88,7 @@ export class Accounts {
     };
     const commands: AccountCommand[] = [{ type: 'register' }];
     if (token) commands.push({ type: 'issueToken', ...token });
-    const change = this.changeOf(accountId, username, { state: initialAccount, version: 0 }, commands);
+    const change = this.changeOf(accountId, username, NOT_REGISTERED, commands);
     const result = await commit(operationOf(partition, record, change, also));
     return result.committed ? result.at : null;
   }
@@ -121,7 +128,7 @@ export class Accounts {
   private changeOf(
     accountId: string,
     username: string,
-    before: Versioned<AccountState>,
+    before: StoredAccount,
     commands: readonly AccountCommand[],
   ): Change {
     const events = [];
@@ -140,7 +147,8 @@ export class Accounts {
     if (state.status === 'registered') {
       writes.push(['put', this.keyOf(accountId), '', version, bodyOf(state.tokens), 0]);
     }
-    return { checks: [{ key: this.keyOf(accountId), version: before.version }], events, writes };
+    const check = { key: this.keyOf(accountId), version: before.version, at: before.at };
+    return { checks: [check], events, writes };
   }
 
   private tokenPut(accountId: string, username: string, { token, expiresAt }: IssuedToken): Write {
@@ -162,13 +170,13 @@ export class Accounts {
 }
 
 /** Reads an account's record. */
-export function readAccount(record: StoredRecord | null): Versioned<AccountState> {
-  if (!record) return { state: initialAccount, version: 0 };
+export function readAccount(record: StoredRecord | null): StoredAccount {
+  if (!record) return NOT_REGISTERED;
   const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({
     token,
     expiresAt,
   }));
-  return { state: { status: 'registered', tokens }, version: record.version };
+  return { state: { status: 'registered', tokens }, version: record.version, at: record.at };
 }
 
 function bodyOf(tokens: readonly IssuedToken[]): string {

@@ -120,7 +120,7 @@ export class Sessions {
           done: true,
           events: decision.events,
           before: current,
-          after: stamped(after, result.at),
+          after: isLiveStored(after) ? stamped(after, result.at) : after,
         };
       }
       if (result.check >= change.checks.length) {
@@ -151,6 +151,7 @@ export class Sessions {
     { displayName, endedBy }: { displayName?: string | null | undefined; endedBy?: string | undefined } = {},
   ): SessionChange {
     const { key } = sessionPlace(this.keys, sessionId);
+    const at = isLive(before.state) ? before.state.since : 0;
     let { state, version } = before;
     const recorded: NewEvent[] = [];
     for (const event of events) {
@@ -166,7 +167,7 @@ export class Sessions {
     return {
       after,
       change: {
-        checks: [{ key, field: sessionId, version: before.version }],
+        checks: [{ key, field: sessionId, version: before.version, at }],
         events: recorded,
         writes: sessionWrites(this.keys, sessionId, before, after, endedBy),
       },
@@ -201,14 +202,17 @@ async function again<T>(work: () => Promise<T>, previous: unknown): Promise<T> {
 }
 
 /** The state as it is stored: since the commit. */
-export function stamped(after: Stored, at: number): Stored {
-  if (!isLive(after.state)) return after;
+export function stamped(after: Stored<LiveState>, at: number): Stored<LiveState> {
   const { play } = after.state;
   const hasJoined = play?.status === 'waiting' && play.since === 0;
   return {
     ...after,
     state: { ...after.state, since: at, play: hasJoined ? { status: 'waiting', since: at } : play },
   };
+}
+
+function isLiveStored(stored: Stored): stored is Stored<LiveState> {
+  return isLive(stored.state);
 }
 
 function liveSessions(

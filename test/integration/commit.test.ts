@@ -1,7 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Committer, CommitterClosed, type CommitterOptions } from '../../src/log/committer.js';
-import { NO_KEY, NO_RECORD, type Operation, parseRecord } from '../../src/log/operation.js';
+import {
+  type CommitResult,
+  NO_KEY,
+  NO_RECORD,
+  type Operation,
+  parseRecord,
+} from '../../src/log/operation.js';
 import { connectRedis, type RedisClient } from '../../src/redis/client.js';
 import { Keys } from '../../src/redis/keys.js';
 import { readLog } from '../support/log.js';
@@ -101,6 +108,23 @@ describe('the committer', () => {
       const versions = entries.filter(({ subject }) => subject === `s${i}`).map(({ version }) => version);
       expect(versions).toEqual([1, 2, 3]);
     }
+  });
+
+  it('tells a record from another one of the same version by the time of its commit', async () => {
+    const log1 = await committer();
+    const first = await log1.commit(step('a', 0, 'lost'));
+    await redis.client().del(keyOf('a')); // as a power failure may do
+    await delay(2);
+    const second = await log1.commit(step('a', 0, 'of somebody else'));
+    const nextAfter = (result: CommitResult): Operation => {
+      if (!result.committed) throw new Error('it was refused');
+      return { ...step('a', 1), checks: [{ key: keyOf('a'), version: 1, at: result.at }] };
+    };
+    expect(await log1.commit(nextAfter(first))).toMatchObject({
+      committed: false,
+      found: { version: 1, body: 'of somebody else' },
+    });
+    expect(await log1.commit(nextAfter(second))).toMatchObject({ committed: true });
   });
 
   it('does nothing of an operation if one of its checks fails, and says which', async () => {

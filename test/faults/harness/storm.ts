@@ -99,10 +99,12 @@ export class Storm {
 
   /** Waits until every process says that it is ready, or that it isn't. */
   async readiness(isReady: boolean, processes = [...this.nodes, ...this.workers]): Promise<void> {
-    for (const { adminUrl } of processes) {
-      const says = async () => expect((await fetch(`${adminUrl}/readyz`)).status).toBe(isReady ? 200 : 503);
-      await eventually(says, { timeoutMs: 30_000, message: `readiness is ${isReady}` });
-    }
+    await Promise.all(
+      processes.map(({ adminUrl }) => {
+        const says = async () => expect((await fetch(`${adminUrl}/readyz`)).status).toBe(isReady ? 200 : 503);
+        return eventually(says, { timeoutMs: 30_000, message: `readiness is ${isReady}` });
+      }),
+    );
   }
 
   /** Does something again and again, until the time is up. */
