@@ -24,7 +24,7 @@ describe('when answers of Redis get lost', () => {
   /** Starts nodes, each with a proxy of its own between it and Redis. */
   async function start(count: number) {
     redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url }, redis.client());
+    fleet = new Fleet({ REDIS_URL: redis.url, TOKENS_PER_ACCOUNT: '0' }, redis.client());
     const nodes = Array.from({ length: count }, async () => {
       const proxy = await startProxy({ host: '127.0.0.1', port: redis.port });
       proxies.push(proxy);

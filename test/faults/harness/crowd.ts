@@ -105,6 +105,8 @@ export class Regular {
   doubtfulLogouts = 0;
   /** When he was told of each logout, by `performance.now()`. */
   readonly loggedOutAt: number[] = [];
+  /** When he asked for each logout that was to be recorded later. */
+  readonly lateAskedAt: number[] = [];
   /** How often connections were closed by the server with each code, and when last. */
   readonly closes: { readonly code: number; readonly at: number }[] = [];
   readonly problems: string[] = [];
@@ -213,6 +215,7 @@ export class Regular {
       this.doubtfulLogouts += 1;
       return false;
     }
+    const askedAt = performance.now();
     const answer = await this.ask(visit, { type: 'logout' });
     if (answer?.type === 'logged_out' && !answer.payload) {
       this.logouts += 1;
@@ -220,8 +223,10 @@ export class Regular {
       return true;
     }
     if (!answer) this.doubtfulLogouts += 1;
-    else if (isUnavailable(answer)) this.lateLogouts += 1;
-    else if (!isLoss(answer)) {
+    else if (isUnavailable(answer)) {
+      this.lateLogouts += 1;
+      this.lateAskedAt.push(askedAt);
+    } else if (!isLoss(answer)) {
       this.problems.push(`logout answered ${JSON.stringify(answer)}`);
     }
     return false;

@@ -18,8 +18,8 @@ export interface TruthOptions {
   readonly isExact?: boolean;
   /** Whether what had been promised for later may be missing, because the process that promised it died. */
   readonly promisesDie?: boolean;
-  /** Logouts that may be missing though they were acknowledged, if any may. */
-  readonly isExcused?: (loggedOutAt: number) => boolean;
+  /** Logouts that may be missing, if any may: by when they were acknowledged, or asked for if they were to be recorded later. */
+  readonly isExcused?: (time: number) => boolean;
 }
 
 const SAMPLE = 20;
@@ -77,8 +77,9 @@ function countsByToken(log: readonly LogEntry[]): Map<string, Counts> {
 /** What a player was told that isn't recorded, and what is recorded without a cause. */
 function liesAbout(player: Regular, { begun, loggedOut, stories }: Counts, options: TruthOptions): string[] {
   const { isExact = false, promisesDie = false, isExcused = () => false } = options;
-  const { number, logins, doubtfulLogins, logouts, lateLogouts, doubtfulLogouts, loggedOutAt } = player;
-  const excused = loggedOutAt.filter(isExcused).length;
+  const { number, logins, doubtfulLogins, logouts, lateLogouts, doubtfulLogouts, loggedOutAt, lateAskedAt } =
+    player;
+  const excused = [...loggedOutAt, ...lateAskedAt].filter(isExcused).length;
   // a session that was to be logged out of late may be resumed before that, and is not logged out of then
   const movedOn = stories.reduce((sum, story) => sum + (story.match(MOVED_ON)?.length ?? 0), 0);
   const fewestLogouts = logouts - excused + (promisesDie ? 0 : Math.max(0, lateLogouts - movedOn));
