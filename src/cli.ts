@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
+import { loadCommand } from './commands/load.js';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
 import { serializers } from './logger.js';
@@ -130,6 +131,8 @@ program
       { decidesPartitions: true },
     ),
   );
+
+program.addCommand(loadCommand());
 
 await program.parseAsync().catch(fail);
 

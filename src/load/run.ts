@@ -1,0 +1,201 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Account } from './accounts.js';
+import { nowMs } from './clock.js';
+import { type FromWorker, LATE, type Plan, type ToWorker } from './plan.js';
+import { type Latencies, Tally } from './tally.js';
+
+/** What happened in some time. */
+export interface Outcome {
+  readonly operations: Readonly<Record<string, Latencies>>;
+  readonly errors: Readonly<Record<string, number>>;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** A second of the run. */
+export interface Second extends Outcome {
+  /** Counted from 0. */
+  readonly second: number;
+}
+
+/** What came out of a run. */
+export interface Result {
+  /** When it began, ISO 8601. */
+  readonly startedAt: string;
+  /** Connecting, and what a scenario does before the run. */
+  readonly setup: Outcome & { readonly seconds: number; readonly connected: number };
+  readonly seconds: readonly Second[];
+  /** The run as a whole, its tail included. */
+  readonly totals: Outcome;
+  /** From the beginning of the run to its end. */
+  readonly durationSeconds: number;
+  readonly generator: {
+    /** CPU seconds of all workers during the run. */
+    readonly cpuSeconds: number;
+    /** How late operations were begun though a client was free, in ms; null without a schedule. */
+    readonly late: Latencies | null;
+  };
+}
+
+/** What is told while a run goes on. */
+export interface Progress {
+  connected(clients: number, seconds: number): void;
+  second(second: Second): void;
+}
+
+/** A run came to nothing. The message is one sentence. */
+export class RunFailed extends Error {}
+
+/** Time for all workers to hear that it begins, in ms. */
+const HEAD_START_MS = 100;
+
+/**
+ * Runs a plan in worker processes.
+ * @param accounts one for each client
+ * @throws RunFailed when no client could connect, or a worker ended before its time
+ */
+export async function runPlan(plan: Plan, accounts: readonly Account[], progress: Progress): Promise<Result> {
+  const workers = Array.from({ length: plan.workers }, (_, worker) => new Worker(worker));
+  try {
+    return await conduct(plan, accounts, workers, progress);
+  } finally {
+    for (const worker of workers) worker.kill();
+  }
+}
+
+async function conduct(
+  plan: Plan,
+  accounts: readonly Account[],
+  workers: readonly Worker[],
+  progress: Progress,
+): Promise<Result> {
+  const setupMs = nowMs();
+  for (const worker of workers) {
+    const own = accounts.filter((_, i) => i % plan.workers === worker.number);
+    worker.tell({ type: 'plan', plan: { ...plan, worker: worker.number, accounts: own } });
+  }
+  const setup = new Tally();
+  let connected = 0;
+  for (const ready of await Promise.all(workers.map((worker) => worker.told('ready')))) {
+    setup.add(ready.counts);
+    connected += ready.connected;
+  }
+  const setupSeconds = (nowMs() - setupMs) / 1000;
+  if (connected === 0) {
+    throw new RunFailed(`No client could connect: ${Object.keys(setup.errors()).join('; ')}.`);
+  }
+  progress.connected(connected, setupSeconds);
+
+  const timeline = new Timeline(workers.length, (second) => progress.second(second));
+  for (const worker of workers) worker.onSecond = ({ second, counts }) => timeline.add(second, counts);
+  const startedAt = new Date(Date.now() + HEAD_START_MS).toISOString();
+  const beginMs = nowMs() + HEAD_START_MS;
+  for (const worker of workers) worker.tell({ type: 'begin', atMs: beginMs, listeners: connected });
+  await Promise.all(workers.map((worker) => worker.told('idle')));
+  const durationSeconds = (nowMs() - beginMs) / 1000;
+  for (const worker of workers) worker.tell({ type: 'end' });
+  let cpuSeconds = 0;
+  for (const left of await Promise.all(workers.map((worker) => worker.told('left')))) {
+    cpuSeconds += left.usage.cpuSeconds;
+    timeline.addRest(left.counts);
+  }
+  await Promise.all(workers.map((worker) => worker.ended));
+
+  const { [LATE]: late = null, ...operations } = timeline.total.latencies();
+  return {
+    startedAt,
+    setup: { ...outcomeOf(setup), seconds: setupSeconds, connected },
+    seconds: timeline.seconds,
+    totals: { ...outcomeOf(timeline.total), operations },
+    durationSeconds,
+    generator: { cpuSeconds, late },
+  };
+}
+
+/** What the workers count, second by second and in all. */
+class Timeline {
+  readonly total = new Tally();
+  readonly seconds: Second[] = [];
+  /** Seconds that not all workers have told of yet. */
+  private readonly open = new Map<number, { tally: Tally; missing: number }>();
+
+  constructor(
+    private readonly workers: number,
+    private readonly onSecond: (second: Second) => void,
+  ) {}
+
+  add(second: number, counts: FromWorkerOf<'second'>['counts']): void {
+    const entry = this.open.get(second) ?? { tally: new Tally(), missing: this.workers };
+    this.open.set(second, entry);
+    entry.tally.add(counts);
+    entry.missing -= 1;
+    this.total.add(counts);
+    if (entry.missing > 0) return;
+    this.open.delete(second);
+    const { [LATE]: _, ...operations } = entry.tally.latencies();
+    const done = { ...outcomeOf(entry.tally), operations, second };
+    this.seconds.push(done);
+    this.onSecond(done);
+  }
+
+  /** What came after the last whole second. */
+  addRest(counts: FromWorkerOf<'left'>['counts']): void {
+    this.total.add(counts);
+  }
+}
+
+function outcomeOf(tally: Tally): Outcome {
+  return { operations: tally.latencies(), errors: tally.errors(), counters: tally.counted() };
+}
+
+type FromWorkerOf<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>;
+
+/** A worker process. */
+class Worker {
+  onSecond: (message: FromWorkerOf<'second'>) => void = () => {};
+  readonly ended: Promise<void>;
+  private readonly child: ChildProcess;
+  private readonly failed: Promise<never>;
+  private readonly heard: FromWorker[] = [];
+  private wake = () => {};
+
+  constructor(readonly number: number) {
+    this.child = fork(new URL('./worker.js', import.meta.url), [], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.child.on('message', (message: FromWorker) => {
+      if (message.type === 'second') return this.onSecond(message);
+      this.heard.push(message);
+      this.wake();
+    });
+    this.ended = new Promise((resolve) => this.child.once('exit', () => resolve()));
+    this.failed = new Promise((_, reject) => {
+      this.child.once('exit', (code, signal) =>
+        reject(new RunFailed(`A worker of the load test ended with ${signal ?? code} before its time.`)),
+      );
+      this.child.once('error', (cause) =>
+        reject(new RunFailed(`A worker could not be started: ${cause.message}`)),
+      );
+    });
+    this.failed.catch(() => {}); // whoever waits for it hears of it
+  }
+
+  tell(message: ToWorker): void {
+    if (this.child.connected) this.child.send(message);
+  }
+
+  /** Waits for a message. @throws RunFailed */
+  told<T extends FromWorker['type']>(type: T): Promise<FromWorkerOf<T>> {
+    const message = new Promise<FromWorkerOf<T>>((resolve) => {
+      this.wake = () => {
+        const found = this.heard.find((candidate) => candidate.type === type);
+        if (found) resolve(found as FromWorkerOf<T>);
+      };
+      this.wake();
+    });
+    return Promise.race([message, this.failed]);
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
+  }
+}

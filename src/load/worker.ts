@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nowMs } from './clock.js';
+import { evenly, inWaves, Pacer, type Schedule } from './pacing.js';
+import { type FromWorker, LATE, type ToWorker, type WorkerPlan } from './plan.js';
+import { Player } from './player.js';
+import type { Actor, Scenario, Stage } from './scenarios/scenario.js';
+import { SCENARIOS } from './scenarios/scenarios.js';
+import { Tally } from './tally.js';
+
+/** Clients that connect at the same time, when there is no rate. */
+const CONNECTING = 128;
+
+/** How often it is looked for answers that are late, in ms. */
+const CHECK_MS = 250;
+
+/** Times to wait before connecting again after a loss, in ms; doubled each time, and spread by chance. */
+const BACKOFF_MS = { from: 50, to: 2000 } as const;
+
+/** How long the server may take to answer the goodbyes, in ms. */
+const GOODBYE_MS = 1000;
+
+/** Operations that were due and found no client. */
+const NOT_BEGUN = 'not begun: no client was free for it in time';
+
+const abandoned = () => process.exit(1);
+process.once('disconnect', abandoned);
+process.once('message', (message: ToWorker) => {
+  if (message.type === 'plan') void work(message.plan);
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}); // its parent says when to end
+
+/** Does one worker's part of a run, from connecting to leaving. */
+async function work(plan: WorkerPlan): Promise<void> {
+  const tally = new Tally();
+  const scenario: Scenario = SCENARIOS[plan.scenario];
+  const players = plan.accounts.map((account, i) => {
+    const number = i * plan.workers + plan.worker;
+    const { targets, sources, timeoutMs, insecureTls } = plan;
+    const url = targets[number % targets.length]!;
+    const source = sources[number % Math.max(1, sources.length)] ?? null;
+    return new Player(number, account, { url, source, timeoutMs, insecureTls }, tally);
+  });
+  const stage: Stage = { plan, players, listeners: players.length };
+  const cast = new Map(players.map((player) => [player, scenario.cast(player, stage)]));
+  const checking = setInterval(() => {
+    const now = nowMs();
+    for (const player of players) player.checkTimeout(now);
+  }, CHECK_MS);
+
+  const connected = await connectAll(plan, cast);
+  tell({ type: 'ready', connected, counts: tally.take() });
+
+  const { atMs, listeners } = await told('begin');
+  stage.listeners = listeners;
+  await sleep(Math.max(0, atMs - nowMs()));
+  const cpuBefore = process.cpuUsage();
+  const reporting = new Reporting(atMs, tally);
+  const active = players.filter((player) => scenario.isActive?.(player, plan) ?? true);
+  const endMs = atMs + plan.durationMs;
+  const pacer = new Pacer(scheduleOf(plan, scenario, active.length), atMs, endMs, (ms) =>
+    tally.done(LATE, ms),
+  );
+  const tail = setTimeout(
+    () => {
+      if (pacer.remaining > 0) tally.failed(NOT_BEGUN, pacer.remaining);
+      pacer.stop();
+    },
+    endMs + plan.timeoutMs - nowMs(),
+  );
+  const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
+  await Promise.all([...playing, sleep(Math.max(0, endMs - nowMs()))]);
+  clearTimeout(tail);
+  pacer.stop();
+  tell({ type: 'idle' });
+
+  await told('end');
+  clearInterval(checking);
+  reporting.stop();
+  for (const player of players) player.leave();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  tell({ type: 'left', usage: { cpuSeconds: (user + system) / 1e6 }, counts: tally.take() });
+  process.off('disconnect', abandoned);
+  process.disconnect();
+  setTimeout(() => process.exit(), GOODBYE_MS).unref();
+}
+
+/** Connects all players and makes them ready. @returns how many are */
+async function connectAll(plan: WorkerPlan, cast: ReadonlyMap<Player, Actor>): Promise<number> {
+  const waiting = [...cast];
+  const beginMs = nowMs();
+  const msPerConnection = plan.connectRate === null ? 0 : (1000 * plan.workers) / plan.connectRate;
+  let begun = 0;
+  let connected = 0;
+  const connectSome = async () => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      const [player, actor] = next;
+      const dueMs = beginMs + begun++ * msPerConnection;
+      if (dueMs > nowMs()) await sleep(dueMs - nowMs());
+      if ((await player.connect()) && (await actor.prepare())) connected += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTING }, connectSome));
+  return connected;
+}
+
+/** Plays one player's part until there is nothing left to do. */
+async function play(
+  player: Player,
+  actor: Actor,
+  scenario: Scenario,
+  pacer: Pacer,
+  tally: Tally,
+): Promise<void> {
+  for (;;) {
+    const intendedMs = await pacer.take();
+    if (intendedMs === null) return;
+    if (!player.isConnected && !(await comeBack(player, actor, pacer))) return;
+    const isDone = await actor.operate(intendedMs);
+    if (isDone && scenario.operation) tally.done(scenario.operation, nowMs() - intendedMs);
+  }
+}
+
+/** Connects again after a loss, as often as it takes. @returns false when the run ended before */
+async function comeBack(player: Player, actor: Actor, pacer: Pacer): Promise<boolean> {
+  let backoffMs: number = BACKOFF_MS.from;
+  while (!pacer.isOver) {
+    if ((await player.connect()) && (await actor.prepare())) return true;
+    await sleep(backoffMs * (0.5 + Math.random()));
+    backoffMs = Math.min(backoffMs * 2, BACKOFF_MS.to);
+  }
+  return false;
+}
+
+function scheduleOf(plan: WorkerPlan, { pace }: Scenario, players: number): Schedule | null {
+  if (pace === 'none') return { operations: 0, dueMs: () => 0 };
+  if (plan.rate !== null) return evenly(plan.rate, plan.durationMs, plan);
+  return pace === 'waves' ? inWaves(plan.everyMs, plan.durationMs, players) : null;
+}
+
+/** Tells each second what was counted in it. */
+class Reporting {
+  private second = 0;
+  private timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly beginMs: number,
+    private readonly tally: Tally,
+  ) {
+    this.timer = this.next();
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  private next(): NodeJS.Timeout {
+    const atMs = this.beginMs + (this.second + 1) * 1000;
+    return setTimeout(() => {
+      tell({ type: 'second', second: this.second++, counts: this.tally.take() });
+      this.timer = this.next();
+    }, atMs - nowMs());
+  }
+}
+
+function tell(message: FromWorker): void {
+  process.send!(message);
+}
+
+function told<T extends ToWorker['type']>(type: T): Promise<Extract<ToWorker, { type: T }>> {
+  return new Promise((resolve) => {
+    const listen = (message: ToWorker) => {
+      if (message.type !== type) return;
+      process.off('message', listen);
+      resolve(message as Extract<ToWorker, { type: T }>);
+    };
+    process.on('message', listen);
+  });
+}
