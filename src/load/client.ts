@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { BrokenFrame, closeFrame, FrameReader, pongFrame } from './frames.js';
 
 /** Where and how a client connects. */
@@ -125,11 +125,12 @@ export class Client {
     if (!this.isOver) this.socket.write(frame);
   }
 
-  /** Cuts the connection with a reset, as a crash does. */
+  /** Cuts the connection without a word, as a crash does; with a reset, unless it is encrypted. */
   reset(): void {
     this.isOver = true;
     this.reader.stop();
-    this.socket.resetAndDestroy();
+    if (this.socket instanceof TLSSocket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** Says goodbye. */

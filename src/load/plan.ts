@@ -19,6 +19,8 @@ export interface Plan {
   /** How long an answer, or a connection, may take. */
   readonly timeoutMs: number;
   readonly insecureTls: boolean;
+  /** Eight letters that no other run has, to know its chat messages by. */
+  readonly run: string;
   /** Password of the accounts. */
   readonly password: string;
   /** Clients that send, in `chat`. */
@@ -39,6 +41,8 @@ export type ToWorker =
   | { readonly type: 'plan'; readonly plan: WorkerPlan }
   /** All are ready. @property atMs when the run begins, by `nowMs` @property listeners clients that are there */
   | { readonly type: 'begin'; readonly atMs: number; readonly listeners: number }
+  /** Begin nothing more: the run ends before its time. */
+  | { readonly type: 'stop' }
   /** Everything has been counted that will be; leave. */
   | { readonly type: 'end' };
 

@@ -1,7 +1,6 @@
 import type { Account } from './accounts.js';
 import { Client, ConnectFailed, type Endpoint } from './client.js';
 import { nowMs } from './clock.js';
-import { textFrame } from './frames.js';
 import type { Tally } from './tally.js';
 
 /** What the server may send unasked. */
@@ -14,18 +13,16 @@ export type PushListener = (bytes: Buffer, start: number, end: number) => boolea
 
 interface Pending {
   readonly operation: string;
-  /** What the answer must begin with. */
-  readonly expected: Buffer;
+  /** What the answer must begin with; null: `fulfil` says that it has come. */
+  readonly expected: Buffer | null;
   readonly intendedMs: number;
   readonly deadlineMs: number;
+  readonly onAnswer: ((bytes: Buffer, end: number) => void) | undefined;
   readonly resolve: (isDone: boolean) => void;
 }
 
 /** An account with a connection. Everything that goes wrong on it is counted here, once. */
 export class Player {
-  /** Its `token_auth`, and the answer to it. */
-  readonly tokenAuth: Buffer;
-  readonly authenticated: Buffer;
   /** Takes what was not asked for, before it is only counted. */
   onPush: PushListener = () => false;
 
@@ -38,10 +35,7 @@ export class Player {
     readonly account: Account,
     private readonly endpoint: Endpoint,
     readonly tally: Tally,
-  ) {
-    this.tokenAuth = textFrame(JSON.stringify({ type: 'token_auth', payload: { token: account.token } }));
-    this.authenticated = Buffer.from(JSON.stringify({ type: 'auth_success', payload: account }));
-  }
+  ) {}
 
   get isConnected(): boolean {
     return this.client?.isOpen ?? false;
@@ -77,7 +71,7 @@ export class Player {
     this.settle(false);
   }
 
-  /** Sends a frame, see `textFrame`. */
+  /** Sends a frame, see `textFrame`; whatever answers it is up to `onPush`. */
   send(frame: Buffer): void {
     this.client?.send(frame);
   }
@@ -85,23 +79,29 @@ export class Player {
   /**
    * Sends a request and waits for its answer. One at a time.
    * @param operation as what its latency is counted
-   * @param expected what the answer must begin with
+   * @param expected what the answer must begin with; null: `fulfil` says that it has come
    * @param intendedMs since when it was to be sent, by `nowMs`
+   * @param onAnswer gets the expected answer; `bytes` up to `end` are valid during the call only
    * @returns false when another answer came, or none; that is counted
    */
-  request(operation: string, frame: Buffer, expected: Buffer, intendedMs = nowMs()): Promise<boolean> {
-    const answer = this.expect(operation, expected, intendedMs);
-    this.client?.send(frame);
-    return answer;
-  }
-
-  /** Waits for a message that was asked for in another way. */
-  expect(operation: string, expected: Buffer, intendedMs: number): Promise<boolean> {
+  request(
+    operation: string,
+    frame: Buffer,
+    expected: Buffer | null,
+    intendedMs = nowMs(),
+    onAnswer?: (bytes: Buffer, end: number) => void,
+  ): Promise<boolean> {
     if (!this.isConnected) return Promise.resolve(false);
     return new Promise((resolve) => {
       const deadlineMs = nowMs() + this.endpoint.timeoutMs;
-      this.pending = { operation, expected, intendedMs, deadlineMs, resolve };
+      this.pending = { operation, expected, intendedMs, deadlineMs, onAnswer, resolve };
+      this.send(frame);
     });
+  }
+
+  /** What was requested has come, in another way than as an answer. */
+  fulfil(): void {
+    if (this.pending?.expected === null) this.succeed(this.pending);
   }
 
   /** Gives up what takes too long; to be called now and then. */
@@ -115,9 +115,9 @@ export class Player {
 
   private message(bytes: Buffer, start: number, end: number): void {
     const { pending } = this;
-    if (pending && beginsWith(bytes, start, end, pending.expected)) {
-      this.tally.done(pending.operation, nowMs() - pending.intendedMs);
-      this.settle(true);
+    if (pending?.expected && beginsWith(bytes, start, end, pending.expected)) {
+      pending.onAnswer?.(bytes, end);
+      this.succeed(pending);
     } else if (this.onPush(bytes, start, end)) {
       return;
     } else if (PUSHES.some((push) => beginsWith(bytes, start, end, push))) {
@@ -134,6 +134,11 @@ export class Player {
     this.client = null;
     this.tally.failed(`connection closed with ${code}${detail && ` (${detail})`}`);
     this.settle(false);
+  }
+
+  private succeed({ operation, intendedMs }: Pending): void {
+    this.tally.done(operation, nowMs() - intendedMs);
+    this.settle(true);
   }
 
   private settle(isDone: boolean): void {

@@ -1,7 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Account } from './accounts.js';
 import { nowMs } from './clock.js';
+import { type Observed, Observer } from './metrics.js';
 import { type FromWorker, LATE, type Plan, type ToWorker } from './plan.js';
+import { DELIVERIES_DUE, DELIVERY } from './scenarios/chat.js';
 import { type Latencies, Tally } from './tally.js';
 
 /** What happened in some time. */
@@ -34,6 +36,7 @@ export interface Result {
     /** How late operations were begun though a client was free, in ms; null without a schedule. */
     readonly late: Latencies | null;
   };
+  readonly server: readonly Observed[];
 }
 
 /** What is told while a run goes on. */
@@ -48,25 +51,34 @@ export class RunFailed extends Error {}
 /** Time for all workers to hear that it begins, in ms. */
 const HEAD_START_MS = 100;
 
+/** What a run needs besides its plan. */
+export interface RunRequest {
+  readonly plan: Plan;
+  /** One for each client. */
+  readonly accounts: readonly Account[];
+  /** Where the server's metrics are. */
+  readonly metrics: readonly string[];
+  readonly progress: Progress;
+  /** Ends the run before its time. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Runs a plan in worker processes.
- * @param accounts one for each client
  * @throws RunFailed when no client could connect, or a worker ended before its time
  */
-export async function runPlan(plan: Plan, accounts: readonly Account[], progress: Progress): Promise<Result> {
-  const workers = Array.from({ length: plan.workers }, (_, worker) => new Worker(worker));
+export async function runPlan(request: RunRequest): Promise<Result> {
+  const workers = Array.from({ length: request.plan.workers }, (_, worker) => new Worker(worker));
   try {
-    return await conduct(plan, accounts, workers, progress);
+    return await conduct(request, workers);
   } finally {
     for (const worker of workers) worker.kill();
   }
 }
 
 async function conduct(
-  plan: Plan,
-  accounts: readonly Account[],
+  { plan, accounts, metrics, progress, signal }: RunRequest,
   workers: readonly Worker[],
-  progress: Progress,
 ): Promise<Result> {
   const setupMs = nowMs();
   for (const worker of workers) {
@@ -89,16 +101,27 @@ async function conduct(
   for (const worker of workers) worker.onSecond = ({ second, counts }) => timeline.add(second, counts);
   const startedAt = new Date(Date.now() + HEAD_START_MS).toISOString();
   const beginMs = nowMs() + HEAD_START_MS;
-  for (const worker of workers) worker.tell({ type: 'begin', atMs: beginMs, listeners: connected });
+  const observers = metrics.map((url) => new Observer(url));
+  for (const observer of observers) observer.begin(beginMs);
+  const tellAll = (message: ToWorker) => {
+    for (const worker of workers) worker.tell(message);
+  };
+  tellAll({ type: 'begin', atMs: beginMs, listeners: connected });
+  const stop = () => tellAll({ type: 'stop' });
+  if (signal.aborted) stop();
+  else signal.addEventListener('abort', stop, { once: true });
   await Promise.all(workers.map((worker) => worker.told('idle')));
   const durationSeconds = (nowMs() - beginMs) / 1000;
-  for (const worker of workers) worker.tell({ type: 'end' });
+  await timeline.allDelivered(plan.timeoutMs);
+  const server = await Promise.all(observers.map((observer) => observer.end()));
+  tellAll({ type: 'end' });
   let cpuSeconds = 0;
   for (const left of await Promise.all(workers.map((worker) => worker.told('left')))) {
     cpuSeconds += left.usage.cpuSeconds;
     timeline.addRest(left.counts);
   }
   await Promise.all(workers.map((worker) => worker.ended));
+  if (timeline.undelivered > 0) timeline.total.failed(`${DELIVERY}: not received`, timeline.undelivered);
 
   const { [LATE]: late = null, ...operations } = timeline.total.latencies();
   return {
@@ -108,6 +131,7 @@ async function conduct(
     totals: { ...outcomeOf(timeline.total), operations },
     durationSeconds,
     generator: { cpuSeconds, late },
+    server,
   };
 }
 
@@ -116,6 +140,7 @@ class Timeline {
   readonly total = new Tally();
   readonly seconds: Second[] = [];
   /** Seconds that not all workers have told of yet. */
+  private wake = () => {};
   private readonly open = new Map<number, { tally: Tally; missing: number }>();
 
   constructor(
@@ -135,6 +160,23 @@ class Timeline {
     const done = { ...outcomeOf(entry.tally), operations, second };
     this.seconds.push(done);
     this.onSecond(done);
+    this.wake();
+  }
+
+  /** Chat messages that are still to be received. */
+  get undelivered(): number {
+    return this.total.counted(DELIVERIES_DUE) - this.total.countOf(DELIVERY);
+  }
+
+  /** Waits until none is, or until it has taken too long. */
+  async allDelivered(timeoutMs: number): Promise<void> {
+    const deadlineMs = nowMs() + timeoutMs;
+    while (this.total.counted(DELIVERIES_DUE) > 0 && nowMs() < deadlineMs) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+      if (this.undelivered <= 0) return;
+    }
   }
 
   /** What came after the last whole second. */
@@ -144,7 +186,7 @@ class Timeline {
 }
 
 function outcomeOf(tally: Tally): Outcome {
-  return { operations: tally.latencies(), errors: tally.errors(), counters: tally.counted() };
+  return { operations: tally.latencies(), errors: tally.errors(), counters: tally.counters() };
 }
 
 type FromWorkerOf<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>;

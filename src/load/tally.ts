@@ -33,7 +33,7 @@ export interface Latencies {
 export class Tally {
   private readonly histograms = new Map<string, Histogram>();
   private readonly problems = new Map<string, number>();
-  private readonly counters = new Map<string, number>();
+  private readonly numbers = new Map<string, number>();
 
   /** An operation is done. */
   done(operation: string, latencyMs: number): void {
@@ -48,7 +48,7 @@ export class Tally {
 
   /** Something has been done that has no latency. */
   count(what: string, times = 1): void {
-    this.counters.set(what, (this.counters.get(what) ?? 0) + times);
+    this.numbers.set(what, (this.numbers.get(what) ?? 0) + times);
   }
 
   /** What was counted so far; counts from zero again. */
@@ -62,10 +62,10 @@ export class Tally {
     const counts = {
       operations,
       errors: Object.fromEntries(this.problems),
-      counters: Object.fromEntries(this.counters),
+      counters: Object.fromEntries(this.numbers),
     };
     this.problems.clear();
-    this.counters.clear();
+    this.numbers.clear();
     return counts;
   }
 
@@ -90,12 +90,19 @@ export class Tally {
     return Object.fromEntries([...this.problems].sort(([, a], [, b]) => b - a));
   }
 
-  get errorCount(): number {
-    return [...this.problems.values()].reduce((sum, times) => sum + times, 0);
+  /** What was counted that has no latency. */
+  counters(): Record<string, number> {
+    return Object.fromEntries(this.numbers);
   }
 
-  counted(): Record<string, number> {
-    return Object.fromEntries(this.counters);
+  /** How often something was counted that has no latency. */
+  counted(what: string): number {
+    return this.numbers.get(what) ?? 0;
+  }
+
+  /** How often an operation was done. */
+  countOf(operation: string): number {
+    return this.histograms.get(operation)?.totalCount ?? 0;
   }
 
   private histogram(operation: string): Histogram {

@@ -31,6 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}
 
 /** Does one worker's part of a run, from connecting to leaving. */
 async function work(plan: WorkerPlan): Promise<void> {
+  const asked = told('stop');
   const tally = new Tally();
   const scenario: Scenario = SCENARIOS[plan.scenario];
   const players = plan.accounts.map((account, i) => {
@@ -40,8 +41,9 @@ async function work(plan: WorkerPlan): Promise<void> {
     const source = sources[number % Math.max(1, sources.length)] ?? null;
     return new Player(number, account, { url, source, timeoutMs, insecureTls }, tally);
   });
-  const stage: Stage = { plan, players, listeners: players.length };
-  const cast = new Map(players.map((player) => [player, scenario.cast(player, stage)]));
+  const stage: Stage = { plan, listeners: plan.clients };
+  const actorOf = scenario.cast(stage);
+  const cast = new Map(players.map((player) => [player, actorOf(player)]));
   const checking = setInterval(() => {
     const now = nowMs();
     for (const player of players) player.checkTimeout(now);
@@ -55,11 +57,14 @@ async function work(plan: WorkerPlan): Promise<void> {
   await sleep(Math.max(0, atMs - nowMs()));
   const cpuBefore = process.cpuUsage();
   const reporting = new Reporting(atMs, tally);
-  const active = players.filter((player) => scenario.isActive?.(player, plan) ?? true);
+  const isActive = (player: Player) =>
+    scenario.pace !== 'none' && (scenario.isActive?.(player, plan) ?? true);
+  const active = players.filter(isActive);
   const endMs = atMs + plan.durationMs;
   const pacer = new Pacer(scheduleOf(plan, scenario, active.length), atMs, endMs, (ms) =>
     tally.done(LATE, ms),
   );
+  const stopped = asked.then(() => pacer.stop());
   const tail = setTimeout(
     () => {
       if (pacer.remaining > 0) tally.failed(NOT_BEGUN, pacer.remaining);
@@ -68,8 +73,11 @@ async function work(plan: WorkerPlan): Promise<void> {
     endMs + plan.timeoutMs - nowMs(),
   );
   const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
-  await Promise.all([...playing, sleep(Math.max(0, endMs - nowMs()))]);
+  const idle = players.filter((player) => !isActive(player));
+  const holding = keepConnected(idle, cast, pacer);
+  await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
   clearTimeout(tail);
+  clearInterval(holding);
   pacer.stop();
   tell({ type: 'idle' });
 
@@ -94,9 +102,9 @@ async function connectAll(plan: WorkerPlan, cast: ReadonlyMap<Player, Actor>): P
   const connectSome = async () => {
     for (let next = waiting.pop(); next; next = waiting.pop()) {
       const [player, actor] = next;
-      const dueMs = beginMs + begun++ * msPerConnection;
+      const dueMs = msPerConnection > 0 ? beginMs + begun++ * msPerConnection : nowMs();
       if (dueMs > nowMs()) await sleep(dueMs - nowMs());
-      if ((await player.connect()) && (await actor.prepare())) connected += 1;
+      if ((await player.connect(dueMs)) && (await actor.prepare())) connected += 1;
     }
   };
   await Promise.all(Array.from({ length: CONNECTING }, connectSome));
@@ -118,6 +126,22 @@ async function play(
     const isDone = await actor.operate(intendedMs);
     if (isDone && scenario.operation) tally.done(scenario.operation, nowMs() - intendedMs);
   }
+}
+
+/** Lets players come back that have nothing to do but to be there. */
+function keepConnected(
+  players: readonly Player[],
+  cast: ReadonlyMap<Player, Actor>,
+  pacer: Pacer,
+): NodeJS.Timeout {
+  const returning = new Set<Player>();
+  return setInterval(() => {
+    for (const player of players) {
+      if (player.isConnected || returning.has(player)) continue;
+      returning.add(player);
+      void comeBack(player, cast.get(player)!, pacer).then(() => returning.delete(player));
+    }
+  }, CHECK_MS);
 }
 
 /** Connects again after a loss, as often as it takes. @returns false when the run ended before */

@@ -1,11 +1,9 @@
 import type { Plan } from '../plan.js';
 import type { Player } from '../player.js';
 
-/** What the players of a worker know of each other and of the run. */
+/** What the players of a worker know of the run. */
 export interface Stage {
   readonly plan: Plan;
-  /** The players of this worker. */
-  readonly players: readonly Player[];
   /** Clients of all workers that were there when the run began. */
   listeners: number;
 }
@@ -32,6 +30,6 @@ export interface Scenario {
   readonly pace: 'closed' | 'waves' | 'none';
   /** Whether a player does operations at all; default: all do. */
   isActive?(player: Player, plan: Plan): boolean;
-  /** Gives a player its part. */
-  cast(player: Player, stage: Stage): Actor;
+  /** Gives the players of a worker their parts. */
+  cast(stage: Stage): (player: Player) => Actor;
 }

@@ -1,0 +1,35 @@
+import { nowMs } from '../clock.js';
+import { ChatMessage, intendedMsOf, isChatOf, senderOf } from './chatMessage.js';
+import type { Scenario } from './scenario.js';
+import { authenticated, tokenAuth } from './session.js';
+
+/** As what a receipt is counted, and how many receipts there must be. */
+export const DELIVERY = 'delivery';
+export const DELIVERIES_DUE = 'deliveries due';
+
+/** Some send to all; each receipt is measured from when the message was to be sent. */
+export const chat: Scenario = {
+  description: 'global chat: some send, all receive; every receipt is measured',
+  operation: null,
+  pace: 'closed',
+  isActive: ({ number }, { clients, senders }) => number % Math.floor(clients / senders) === 0,
+  cast: (stage) => (player) => {
+    const { username, token } = player.account;
+    const { plan } = stage;
+    const message = new ChatMessage(plan.run, player.number, null);
+    const run = Buffer.from(plan.run);
+    player.onPush = (bytes, start, end) => {
+      if (!isChatOf(run, bytes, start, end)) return false;
+      player.tally.done(DELIVERY, nowMs() - intendedMsOf(bytes, end));
+      if (senderOf(bytes, end) === player.number) player.fulfil();
+      return true;
+    };
+    return {
+      prepare: () => player.request('token_auth', tokenAuth(token), authenticated(username, token)),
+      operate(intendedMs) {
+        player.tally.count(DELIVERIES_DUE, stage.listeners);
+        return player.request('global_chat', message.at(intendedMs), null, intendedMs);
+      },
+    };
+  },
+};
