@@ -130,6 +130,10 @@ async function load(scenario: ScenarioName, options: LoadOptions): Promise<numbe
   line('');
   process.stdout.write(summary(plan, result));
   if (options.json) write(options.json, `${JSON.stringify(publicResult(plan, result), null, 2)}\n`);
+  if (options.html) {
+    const { htmlReport } = await import('../load/report.js');
+    write(options.html, htmlReport(plan, result));
+  }
   const isGood = errorCount(result) === 0 || options.allowErrors === true;
   return isGood && isAnythingDone(plan, result) ? 0 : EXIT_ERRORS;
 }
