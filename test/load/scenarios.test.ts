@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Result } from '../../src/load/run.js';
+import { Fleet } from '../support/fleet.js';
+import type { NodeProcess } from '../support/processes.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { doneIn, LoadTool, recordedDuring } from './harness.js';
+
+let redis: RedisServer;
+let fleet: Fleet;
+let nodes: NodeProcess[];
+let tool: LoadTool;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  fleet = new Fleet({ REDIS_URL: redis.url, CHAT_RATE: '0', TOKENS_PER_ACCOUNT: '0' }, redis.client());
+  nodes = await Promise.all([fleet.serve(), fleet.serve()]);
+  tool = await LoadTool.create(fleet, 20, nodes.map(({ wsUrl }) => wsUrl).join(','));
+});
+afterAll(async () => {
+  await fleet.stop();
+  await redis.stop();
+});
+
+/** Runs a scenario, and sees to it that all sessions that it says to have begun are in the log. */
+async function play(scenario: string, options: string) {
+  const { done: result, recorded } = await recordedDuring(fleet, () => tool.runWell(scenario, options));
+  const begun = recorded('session.started') + recorded('session.resumed');
+  expect(begun).toBe(doneIn(result, 'token_auth', 'login', 'resume'));
+  expect(result.setup.connected).toBe(Number(/--clients (\d+)/.exec(options)![1]));
+  return { result, recorded };
+}
+
+/** What all whole seconds have together. */
+function overSeconds({ seconds }: Result, operation: string): number {
+  return seconds.reduce((sum, { operations }) => sum + (operations[operation]?.count ?? 0), 0);
+}
+
+describe('openchamp load', () => {
+  it('logout: counts what is in the log, with two workers and a rate', async () => {
+    const { result, recorded } = await play('logout', '--clients 10 --workers 2 --rate 151 --duration 2');
+    expect(recorded('session.logged_out')).toBe(302);
+    expect(doneIn(result, 'cycle')).toBe(302);
+    expect(doneIn(result, 'logout')).toBe(302);
+    expect(result.seconds.length).toBeGreaterThanOrEqual(1);
+    expect(overSeconds(result, 'logout')).toBeLessThanOrEqual(302);
+  });
+
+  it('logout: goes as fast as it can without a rate, and says so', async () => {
+    const { result, recorded } = await play('logout', '--clients 5 --workers 1 --duration 1');
+    expect(doneIn(result, 'logout')).toBeGreaterThan(0);
+    expect(recorded('session.logged_out')).toBe(doneIn(result, 'logout'));
+    expect(result.generator.late).toBeNull();
+  });
+
+  it('login: makes a token for each login', async () => {
+    const { result, recorded } = await play('login', '--clients 2 --duration 1');
+    expect(doneIn(result, 'login')).toBeGreaterThan(0);
+    expect(recorded('token.issued')).toBe(doneIn(result, 'login'));
+    expect(recorded('session.logged_out')).toBe(doneIn(result, 'logout'));
+  });
+
+  it('reconnect: all come back in each wave', async () => {
+    const { result } = await play('reconnect', '--clients 10 --workers 2 --every 0.5 --duration 1.5');
+    expect(doneIn(result, 'reconnect')).toBe(30);
+    expect(doneIn(result, 'token_auth')).toBe(40);
+  });
+
+  it('idle: holds sessions', async () => {
+    const { result, recorded } = await play(
+      'idle',
+      '--clients 20 --workers 2 --connect-rate 100 --duration 1',
+    );
+    expect(doneIn(result, 'token_auth')).toBe(20);
+    expect(recorded('session.detached')).toBe(20);
+    expect(result.totals.operations).toEqual({});
+  });
+
+  it('chat: counts each receipt of each message', async () => {
+    const { result } = await play('chat', '--clients 12 --workers 2 --senders 4 --rate 20 --duration 1');
+    expect(doneIn(result, 'global_chat')).toBe(20);
+    expect(doneIn(result, 'delivery')).toBe(20 * 12);
+  });
+
+  it('mixed: whatever players do is in the log', async () => {
+    const { result, recorded } = await play('mixed', '--clients 20 --workers 2 --rate 300 --duration 2');
+    expect(doneIn(result, 'action')).toBe(600);
+    expect(recorded('session.logged_out')).toBe(doneIn(result, 'logout'));
+    expect(recorded('session.renamed')).toBe(doneIn(result, 'set_username'));
+    expect(recorded('queue.joined')).toBe(doneIn(result, 'join_queue'));
+    expect(recorded('queue.left')).toBe(doneIn(result, 'leave_queue'));
+    expect(recorded('token.issued')).toBe(doneIn(result, 'login'));
+  });
+
+  it('writes a report that needs no network, with what the nodes say of themselves', async () => {
+    const metrics = nodes.map(({ adminUrl }) => `${adminUrl}/metrics`);
+    const html = tool.file('report.html');
+    const result = await tool.runWell(
+      'logout',
+      `--clients 4 --rate 50 --duration 1 --metrics ${metrics.join(',')} --html ${html}`,
+    );
+    expect(result.server.map(({ url }) => url)).toEqual(metrics);
+    for (const { samples, failures } of result.server) {
+      expect(samples.length).toBeGreaterThanOrEqual(2);
+      expect(samples.every(({ residentBytes }) => residentBytes > 0)).toBe(true);
+      expect(failures).toEqual({});
+    }
+    const page = await readFile(html, 'utf8');
+    expect(page).toContain('Server: CPU');
+    expect(page).not.toMatch(/(src|href)=|{{/);
+    expect(JSON.stringify(result)).not.toContain('openchamp"');
+  });
+});

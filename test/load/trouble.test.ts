@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
+import { Fleet } from '../support/fleet.js';
+import { onFreePorts } from '../support/ports.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { doneIn, LoadTool, recordedDuring } from './harness.js';
+
+let redis: RedisServer;
+const fleets: Fleet[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  for (const fleet of fleets) await fleet.stop();
+  await redis.stop();
+});
+
+function newFleet(env = {}): Fleet {
+  const fleet = new Fleet({ REDIS_URL: redis.url, ...env }, redis.client());
+  fleets.push(fleet);
+  return fleet;
+}
+
+describe('openchamp load', () => {
+  it('counts latencies from when operations were due: a pause of the server shows', async () => {
+    const fleet = newFleet({ LEASE_SECONDS: '10' });
+    const node = await fleet.serve();
+    const tool = await LoadTool.create(fleet, 5, node.wsUrl);
+    let pausedMs = 0;
+    const { done: result, recorded } = await recordedDuring(fleet, async () => {
+      const run = tool.start('logout', '--clients 5 --rate 100 --duration 2.5');
+      await eventually(() => run.stderr.includes(' 1 s '));
+      process.kill(node.pid, 'SIGSTOP');
+      const pausedAt = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      pausedMs = performance.now() - pausedAt;
+      process.kill(node.pid, 'SIGCONT');
+      const { code, result } = await tool.outcome(run);
+      expect(code).toBe(0);
+      return result;
+    });
+    expect(recorded('session.logged_out')).toBe(250);
+    expect(doneIn(result, 'logout')).toBe(250);
+    // Five clients can have sent five messages only, yet a hundred were due while the server paused.
+    const { cycle, logout } = result.totals.operations;
+    expect(cycle!.p99).toBeGreaterThan(0.8 * pausedMs);
+    expect(cycle!.p90).toBeGreaterThan(0.5 * pausedMs);
+    expect(logout!.p90).toBeLessThan(cycle!.p90);
+  });
+
+  it('counts what goes wrong when the server dies, and goes on when it is back', async () => {
+    const fleet = newFleet();
+    const node = await onFreePorts(1, ([port]) => fleet.serve({ PORT: `${port}` }));
+    const tool = await LoadTool.create(fleet, 10, node.wsUrl);
+    const run = tool.start('logout', '--clients 10 --rate 100 --duration 2');
+    await eventually(() => run.stderr.includes(' 1 s '));
+    node.kill('SIGKILL');
+    await node.exited;
+    await fleet.serve({ PORT: `${node.port}` });
+    const { code, result, stdout } = await tool.outcome(run);
+    expect(code).toBe(1);
+    const { errors, operations } = result.totals;
+    expect(errors['connection closed with 1006']).toBeGreaterThan(0);
+    expect(errors['connect: ECONNREFUSED']).toBeGreaterThan(0);
+    expect(stdout).toContain('× connection closed with 1006');
+    // What was due is done or has failed.
+    const lost = errors['connection closed with 1006']!;
+    expect(operations.cycle!.count).toBeGreaterThanOrEqual(200 - lost);
+    expect(operations.cycle!.count).toBeLessThanOrEqual(200);
+  });
+
+  it('counts what could not even be begun', async () => {
+    const fleet = newFleet();
+    const node = await fleet.serve();
+    const tool = await LoadTool.create(fleet, 2, node.wsUrl);
+    const run = tool.start('logout', '--clients 2 --rate 100 --duration 1.5 --timeout 0.5');
+    await eventually(() => run.stderr.includes(' 1 s '));
+    node.kill('SIGKILL');
+    const { code, result } = await tool.outcome(run);
+    expect(code).toBe(1);
+    const notBegun = result.totals.errors['not begun: no client was free for it in time']!;
+    const failed = result.totals.errors['connection closed with 1006'] ?? 0;
+    expect(doneIn(result, 'cycle') + notBegun).toBeLessThanOrEqual(150);
+    expect(doneIn(result, 'cycle') + notBegun + failed).toBeGreaterThanOrEqual(150 - 2);
+  });
+
+  it('counts answers by what they say, and exits with 0 if that is wanted', async () => {
+    const fleet = newFleet({ MESSAGE_RATE: '1', MESSAGE_BURST: '4' });
+    const node = await fleet.serve();
+    const tool = await LoadTool.create(fleet, 1, node.wsUrl);
+    const options = '--clients 1 --rate 8 --duration 1';
+    const { code, result } = await tool.run('logout', options);
+    expect(code).toBe(1);
+    expect(result.totals.errors['token_auth: error RATE_LIMITED']).toBeGreaterThan(0);
+    expect((await tool.run('logout', `${options} --allow-errors`)).code).toBe(0);
+  });
+});
