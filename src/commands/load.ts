@@ -153,7 +153,7 @@ function write(file: string, text: string): void {
 
 /** Writes lines, in a terminal one over the other. An empty line ends that. */
 function progressOn(stream: NodeJS.WriteStream): (line: string) => void {
-  if (stream.isTTY) return (line) => stream.write(`\r\x1b[2K${line.slice(0, stream.columns - 1)}`);
+  if (stream.isTTY) return (line) => stream.write(`\r\x1b[2K${line.slice(0, (stream.columns || 80) - 1)}`);
   return (line) => line !== '' && stream.write(`${line}\n`);
 }
 

@@ -133,12 +133,12 @@ export class Client {
     else this.socket.resetAndDestroy();
   }
 
-  /** Says goodbye. */
+  /** Says goodbye; the server is to close the connection, so that the port here is free at once. */
   close(): void {
     if (this.isOver) return;
     this.isOver = true;
     this.reader.stop();
-    this.socket.end(closeFrame(1000));
+    this.socket.write(closeFrame(1000));
   }
 
   private read(bytes: Buffer, length: number): void {

@@ -50,8 +50,8 @@ export type ToWorker =
 export type FromWorker =
   /** Its clients have connected, or failed to. */
   | { readonly type: 'ready'; readonly connected: number; readonly counts: Counts }
-  /** What happened in a second of the run, counted from 0; the seconds after the run are those of its tail. */
-  | { readonly type: 'second'; readonly second: number; readonly counts: Counts }
+  /** What happened in a second of the run, counted from 0, and how many clients are connected after it. */
+  | { readonly type: 'second'; readonly second: number; readonly connected: number; readonly counts: Counts }
   /** Nothing is left to be done. */
   | { readonly type: 'idle' }
   | { readonly type: 'left'; readonly usage: Usage; readonly counts: Counts };

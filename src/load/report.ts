@@ -75,6 +75,17 @@ function chartsOf(plan: Plan, result: Result): Chart[] {
       unit: 'a second',
       views: [{ name: '', seconds, series: errors.length > 0 ? errors : [line('none', () => 0)] }],
     },
+    {
+      title: 'Clients',
+      unit: 'connected',
+      views: [
+        {
+          name: '',
+          seconds,
+          series: [{ name: 'connected', values: result.seconds.map(({ connected }) => connected) }],
+        },
+      ],
+    },
     ...serverChart('Server: CPU', '% of a core', result.server, (sample, before) =>
       before
         ? (100 * (sample.cpuSeconds - before.cpuSeconds)) /

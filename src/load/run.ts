@@ -17,6 +17,8 @@ export interface Outcome {
 export interface Second extends Outcome {
   /** Counted from 0. */
   readonly second: number;
+  /** Clients that are connected at its end. */
+  readonly connected: number;
 }
 
 /** What came out of a run. */
@@ -98,7 +100,7 @@ async function conduct(
   progress.connected(connected, setupSeconds);
 
   const timeline = new Timeline(workers.length, (second) => progress.second(second));
-  for (const worker of workers) worker.onSecond = ({ second, counts }) => timeline.add(second, counts);
+  for (const worker of workers) worker.onSecond = (message) => timeline.add(message);
   const startedAt = new Date(Date.now() + HEAD_START_MS).toISOString();
   const beginMs = nowMs() + HEAD_START_MS;
   const observers = metrics.map((url) => new Observer(url));
@@ -141,23 +143,24 @@ class Timeline {
   readonly seconds: Second[] = [];
   /** Seconds that not all workers have told of yet. */
   private wake = () => {};
-  private readonly open = new Map<number, { tally: Tally; missing: number }>();
+  private readonly open = new Map<number, { tally: Tally; connected: number; missing: number }>();
 
   constructor(
     private readonly workers: number,
     private readonly onSecond: (second: Second) => void,
   ) {}
 
-  add(second: number, counts: FromWorkerOf<'second'>['counts']): void {
-    const entry = this.open.get(second) ?? { tally: new Tally(), missing: this.workers };
+  add({ second, connected, counts }: FromWorkerOf<'second'>): void {
+    const entry = this.open.get(second) ?? { tally: new Tally(), connected: 0, missing: this.workers };
     this.open.set(second, entry);
     entry.tally.add(counts);
+    entry.connected += connected;
     entry.missing -= 1;
     this.total.add(counts);
     if (entry.missing > 0) return;
     this.open.delete(second);
     const { [LATE]: _, ...operations } = entry.tally.latencies();
-    const done = { ...outcomeOf(entry.tally), operations, second };
+    const done = { ...outcomeOf(entry.tally), operations, second, connected: entry.connected };
     this.seconds.push(done);
     this.onSecond(done);
     this.wake();

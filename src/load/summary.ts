@@ -15,8 +15,13 @@ export function progressLine(plan: Plan, second: Second): string {
   const latencies = second.operations[name];
   const parts = [
     `${String(second.second + 1).padStart(4)} s`,
-    `${whole(latencies?.count ?? 0)} ${name}/s`,
-    ...(latencies ? [`p50 ${ms(latencies.p50)}  p99 ${ms(latencies.p99)}  max ${ms(latencies.max)} ms`] : []),
+    `${whole(second.connected)} connected`,
+    ...(latencies
+      ? [
+          `${whole(latencies.count)} ${name}/s`,
+          `p50 ${ms(latencies.p50)}  p99 ${ms(latencies.p99)}  max ${ms(latencies.max)} ms`,
+        ]
+      : []),
     ...Object.entries(second.counters).map(([what, times]) => `${whole(times)} ${what}`),
     `${whole(sum(second.errors))} errors`,
   ];

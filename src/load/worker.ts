@@ -56,7 +56,7 @@ async function work(plan: WorkerPlan): Promise<void> {
   stage.listeners = listeners;
   await sleep(Math.max(0, atMs - nowMs()));
   const cpuBefore = process.cpuUsage();
-  const reporting = new Reporting(atMs, tally);
+  const reporting = new Reporting(atMs, tally, players);
   const isActive = (player: Player) =>
     scenario.pace !== 'none' && (scenario.isActive?.(player, plan) ?? true);
   const active = players.filter(isActive);
@@ -169,6 +169,7 @@ class Reporting {
   constructor(
     private readonly beginMs: number,
     private readonly tally: Tally,
+    private readonly players: readonly Player[],
   ) {
     this.timer = this.next();
   }
@@ -180,7 +181,8 @@ class Reporting {
   private next(): NodeJS.Timeout {
     const atMs = this.beginMs + (this.second + 1) * 1000;
     return setTimeout(() => {
-      tell({ type: 'second', second: this.second++, counts: this.tally.take() });
+      const connected = this.players.filter(({ isConnected }) => isConnected).length;
+      tell({ type: 'second', second: this.second++, connected, counts: this.tally.take() });
       this.timer = this.next();
     }, atMs - nowMs());
   }
