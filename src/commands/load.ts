@@ -108,6 +108,9 @@ Examples:
  */
 async function load(scenario: ScenarioName, options: LoadOptions): Promise<number> {
   const plan = planOf(scenario, options);
+  for (const file of [options.json, options.html]) {
+    if (file !== undefined) write(file, ''); // better now than after the run
+  }
   const accounts = readAccounts(options.accounts, plan.clients);
   const [{ runPlan }, { errorCount, isAnythingDone, progressLine, summary }] = await Promise.all([
     import('../load/run.js'),
@@ -123,6 +126,7 @@ async function load(scenario: ScenarioName, options: LoadOptions): Promise<numbe
     metrics: options.metrics,
     signal: interrupt.signal,
     progress: {
+      connecting: (clients) => line(`${clients} of ${plan.clients} clients connected`),
       connected: (clients, seconds) => line(`${clients} clients connected in ${seconds.toFixed(1)} s`),
       second: (second) => line(progressLine(plan, second)),
     },
@@ -143,11 +147,12 @@ function publicResult({ password: _, ...options }: Plan, result: Result) {
   return { options, ...result };
 }
 
+/** Writes a file. @throws BadConfig */
 function write(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch (error) {
-    throw new Error(`${file} cannot be written: ${(error as Error).message}`);
+    throw new BadConfig(`${file} cannot be written: ${(error as Error).message}.`);
   }
 }
 

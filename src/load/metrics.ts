@@ -36,7 +36,12 @@ export class Observer {
   private beginMs = nowMs();
 
   /** @param url such as `http://127.0.0.1:8081/metrics` */
-  constructor(private readonly url: string) {}
+  constructor(readonly url: string) {}
+
+  /** Why they can't be read; null: they can. */
+  async problem(): Promise<string | null> {
+    return fetchText(this.url).then(() => null, reasonOf);
+  }
 
   /** Begins, at the beginning of the run. */
   begin(beginMs: number): void {
@@ -70,11 +75,14 @@ export class Observer {
         backlog: value('openchamp_commit_backlog_operations'),
       });
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const reason = code ?? message;
+      const reason = reasonOf(error as Error);
       this.failures[reason] = (this.failures[reason] ?? 0) + 1;
     }
   }
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  return code ?? message;
 }
 
 /** Gives the value of a metric without labels, 0 when there is none. */

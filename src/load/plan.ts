@@ -48,6 +48,8 @@ export type ToWorker =
 
 /** What a worker tells. */
 export type FromWorker =
+  /** So many have connected so far; once a second. */
+  | { readonly type: 'connecting'; readonly connected: number }
   /** Its clients have connected, or failed to. */
   | { readonly type: 'ready'; readonly connected: number; readonly counts: Counts }
   /** What happened in a second of the run, counted from 0, and how many clients are connected after it. */

@@ -43,6 +43,9 @@ export interface Result {
 
 /** What is told while a run goes on. */
 export interface Progress {
+  /** So many clients have connected so far. */
+  connecting(clients: number): void;
+  /** All have connected that will. */
   connected(clients: number, seconds: number): void;
   second(second: Second): void;
 }
@@ -67,7 +70,7 @@ export interface RunRequest {
 
 /**
  * Runs a plan in worker processes.
- * @throws RunFailed when no client could connect, or a worker ended before its time
+ * @throws RunFailed when no client could connect, the metrics can't be read, or a worker ended before its time
  */
 export async function runPlan(request: RunRequest): Promise<Result> {
   const workers = Array.from({ length: request.plan.workers }, (_, worker) => new Worker(worker));
@@ -82,10 +85,22 @@ async function conduct(
   { plan, accounts, metrics, progress, signal }: RunRequest,
   workers: readonly Worker[],
 ): Promise<Result> {
+  const observers = metrics.map((url) => new Observer(url));
+  for (const observer of observers) {
+    const problem = await observer.problem();
+    if (problem) throw new RunFailed(`The metrics of ${observer.url} cannot be read: ${problem}.`);
+  }
   const setupMs = nowMs();
   for (const worker of workers) {
     const own = accounts.filter((_, i) => i % plan.workers === worker.number);
     worker.tell({ type: 'plan', plan: { ...plan, worker: worker.number, accounts: own } });
+  }
+  const soFar = workers.map(() => 0);
+  for (const worker of workers) {
+    worker.onConnecting = (connected) => {
+      soFar[worker.number] = connected;
+      progress.connecting(soFar.reduce((sum, clients) => sum + clients, 0));
+    };
   }
   const setup = new Tally();
   let connected = 0;
@@ -103,7 +118,6 @@ async function conduct(
   for (const worker of workers) worker.onSecond = (message) => timeline.add(message);
   const startedAt = new Date(Date.now() + HEAD_START_MS).toISOString();
   const beginMs = nowMs() + HEAD_START_MS;
-  const observers = metrics.map((url) => new Observer(url));
   for (const observer of observers) observer.begin(beginMs);
   const tellAll = (message: ToWorker) => {
     for (const worker of workers) worker.tell(message);
@@ -197,6 +211,7 @@ type FromWorkerOf<T extends FromWorker['type']> = Extract<FromWorker, { type: T 
 /** A worker process. */
 class Worker {
   onSecond: (message: FromWorkerOf<'second'>) => void = () => {};
+  onConnecting: (connected: number) => void = () => {};
   readonly ended: Promise<void>;
   private readonly child: ChildProcess;
   private readonly failed: Promise<never>;
@@ -209,6 +224,7 @@ class Worker {
     });
     this.child.on('message', (message: FromWorker) => {
       if (message.type === 'second') return this.onSecond(message);
+      if (message.type === 'connecting') return this.onConnecting(message.connected);
       this.heard.push(message);
       this.wake();
     });

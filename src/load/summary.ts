@@ -1,3 +1,4 @@
+import { AUTH_TEXTS } from '../protocol/errors.js';
 import type { Plan } from './plan.js';
 import type { Outcome, Result, Second } from './run.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
@@ -94,7 +95,13 @@ function errorLines({ setup, totals }: Result): string[] {
     ...Object.entries(setup.errors).map(([problem, times]) => `${whole(times)} × connecting: ${problem}`),
     ...Object.entries(totals.errors).map(([problem, times]) => `${whole(times)} × ${problem}`),
   ];
-  return all.length === 0 ? ['no errors'] : ['errors:', ...all.map((line) => `  ${line}`)];
+  if (all.length === 0) return ['no errors'];
+  const hint = all.some((line) => line.includes(AUTH_TEXTS.token))
+    ? [
+        'Tokens are not valid any more, or of another deployment: `openchamp seed` makes new ones for the same accounts.',
+      ]
+    : [];
+  return ['errors:', ...all.map((line) => `  ${line}`), ...hint];
 }
 
 function serverLines({ server }: Result): string[] {

@@ -37,8 +37,8 @@ async function work(plan: WorkerPlan): Promise<void> {
   const players = plan.accounts.map((account, i) => {
     const number = i * plan.workers + plan.worker;
     const { targets, sources, timeoutMs, insecureTls } = plan;
-    const url = targets[number % targets.length]!;
-    const source = sources[number % Math.max(1, sources.length)] ?? null;
+    const url = targets[(i + plan.worker) % targets.length]!; // neighbours are on different nodes
+    const source = sources[i % Math.max(1, sources.length)] ?? null;
     return new Player(number, account, { url, source, timeoutMs, insecureTls }, tally);
   });
   const stage: Stage = { plan, listeners: plan.clients };
@@ -57,13 +57,12 @@ async function work(plan: WorkerPlan): Promise<void> {
   await sleep(Math.max(0, atMs - nowMs()));
   const cpuBefore = process.cpuUsage();
   const reporting = new Reporting(atMs, tally, players);
-  const isActive = (player: Player) =>
-    scenario.pace !== 'none' && (scenario.isActive?.(player, plan) ?? true);
-  const active = players.filter(isActive);
+  const activeClients = scenario.pace === 'none' ? 0 : (scenario.active?.(plan) ?? plan.clients);
+  const active = players.filter(({ number }) => number < activeClients);
+  const others = players.filter(({ number }) => number >= activeClients);
   const endMs = atMs + plan.durationMs;
-  const pacer = new Pacer(scheduleOf(plan, scenario, active.length), atMs, endMs, (ms) =>
-    tally.done(LATE, ms),
-  );
+  const schedule = scheduleOf(plan, scenario, active.length, activeClients);
+  const pacer = new Pacer(schedule, atMs, endMs, (ms) => tally.done(LATE, ms));
   const stopped = asked.then(() => pacer.stop());
   const tail = setTimeout(
     () => {
@@ -73,8 +72,7 @@ async function work(plan: WorkerPlan): Promise<void> {
     endMs + plan.timeoutMs - nowMs(),
   );
   const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
-  const idle = players.filter((player) => !isActive(player));
-  const holding = keepConnected(idle, cast, pacer);
+  const holding = keepConnected(others, cast, pacer);
   await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
   clearTimeout(tail);
   clearInterval(holding);
@@ -107,7 +105,9 @@ async function connectAll(plan: WorkerPlan, cast: ReadonlyMap<Player, Actor>): P
       if ((await player.connect(dueMs)) && (await actor.prepare())) connected += 1;
     }
   };
+  const telling = setInterval(() => tell({ type: 'connecting', connected }), 1000);
   await Promise.all(Array.from({ length: CONNECTING }, connectSome));
+  clearInterval(telling);
   return connected;
 }
 
@@ -155,10 +155,16 @@ async function comeBack(player: Player, actor: Actor, pacer: Pacer): Promise<boo
   return false;
 }
 
-function scheduleOf(plan: WorkerPlan, { pace }: Scenario, players: number): Schedule | null {
-  if (pace === 'none') return { operations: 0, dueMs: () => 0 };
-  if (plan.rate !== null) return evenly(plan.rate, plan.durationMs, plan);
-  return pace === 'waves' ? inWaves(plan.everyMs, plan.durationMs, players) : null;
+/**
+ * When the operations of this worker are due; null: whenever a client is free.
+ * @param own clients of this worker that do operations
+ * @param all of all workers
+ */
+function scheduleOf(plan: WorkerPlan, { pace }: Scenario, own: number, all: number): Schedule | null {
+  const { worker, workers, rate, durationMs, everyMs } = plan;
+  if (own === 0) return { operations: 0, dueMs: () => 0 };
+  if (rate !== null) return evenly(rate, durationMs, { worker, workers: Math.min(workers, all) });
+  return pace === 'waves' ? inWaves(everyMs, durationMs, own) : null;
 }
 
 /** Tells each second what was counted in it. */

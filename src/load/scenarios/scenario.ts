@@ -28,8 +28,8 @@ export interface Scenario {
   readonly operation: string | null;
   /** When operations are due without `--rate`: as soon as a client is free, in waves, or never. */
   readonly pace: 'closed' | 'waves' | 'none';
-  /** Whether a player does operations at all; default: all do. */
-  isActive?(player: Player, plan: Plan): boolean;
+  /** How many of the clients do operations, the first ones; default: all. The others are there. */
+  active?(plan: Plan): number;
   /** Gives the players of a worker their parts. */
   cast(stage: Stage): (player: Player) => Actor;
 }
