@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import { Argument, Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { BadConfig } from '../config/config.js';
-import { readAccounts } from '../load/accounts.js';
+import { type Account, readAccounts } from '../load/accounts.js';
 import { defaultSources, defaultWorkers, isLoopback, parseSources } from '../load/machine.js';
 import type { Plan } from '../load/plan.js';
 import type { Result } from '../load/run.js';
@@ -22,13 +22,15 @@ interface LoadOptions {
   readonly timeout: number;
   readonly workers?: number;
   readonly source?: string[];
-  readonly metrics: string[];
+  readonly metrics?: string[];
   readonly json?: string;
   readonly html?: string;
   readonly allowErrors?: boolean;
   readonly allowRemote?: boolean;
   readonly insecureTls?: boolean;
 }
+
+const DEFAULT_TARGET = 'ws://127.0.0.1:8080/ws';
 
 const EXIT_ERRORS = 1;
 const EXIT_BAD_OPTIONS = 2;
@@ -38,11 +40,10 @@ export function loadCommand(): Command {
   return new Command('load')
     .description('test a deployment under load: many clients, and how long the server lets them wait')
     .addArgument(new Argument('<scenario>', 'what the clients do').choices(Object.keys(SCENARIOS)))
-    .option(
-      '--target <urls>',
-      'where the server is; clients are spread over several',
-      urls(['ws:', 'wss:']),
-      ['ws://127.0.0.1:8080/ws'],
+    .addOption(
+      new Option('--target <urls>', 'where the server is; clients are spread over several')
+        .argParser(urls(['ws:', 'wss:']))
+        .default([DEFAULT_TARGET], DEFAULT_TARGET),
     )
     .option('--accounts <file>', 'accounts for the clients, as `openchamp seed` writes them', 'tokens.tsv')
     .option('--password <text>', 'the password of the accounts', 'openchamp')
@@ -63,7 +64,6 @@ export function loadCommand(): Command {
       '--metrics <urls>',
       'where the Prometheus metrics of the nodes are, read once a second',
       urls(['http:']),
-      [],
     )
     .option('--json <file>', 'write the whole result to a file')
     .option('--html <file>', 'write a report with charts to a file')
@@ -112,26 +112,8 @@ async function load(scenario: ScenarioName, options: LoadOptions): Promise<numbe
     if (file !== undefined) write(file, ''); // better now than after the run
   }
   const accounts = readAccounts(options.accounts, plan.clients);
-  const [{ runPlan }, { errorCount, isAnythingDone, progressLine, summary }] = await Promise.all([
-    import('../load/run.js'),
-    import('../load/summary.js'),
-  ]);
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
-  const line = progressOn(process.stderr);
-  line(`connecting ${plan.clients} clients`);
-  const result = await runPlan({
-    plan,
-    accounts,
-    metrics: options.metrics,
-    signal: interrupt.signal,
-    progress: {
-      connecting: (clients) => line(`${clients} of ${plan.clients} clients connected`),
-      connected: (clients, seconds) => line(`${clients} clients connected in ${seconds.toFixed(1)} s`),
-      second: (second) => line(progressLine(plan, second)),
-    },
-  });
-  line('');
+  const { errorCount, isAnythingDone, summary } = await import('../load/summary.js');
+  const result = await runTold(plan, accounts, options.metrics ?? []);
   process.stdout.write(summary(plan, result));
   if (options.json) write(options.json, `${JSON.stringify(publicResult(plan, result), null, 2)}\n`);
   if (options.html) {
@@ -140,6 +122,37 @@ async function load(scenario: ScenarioName, options: LoadOptions): Promise<numbe
   }
   const isGood = errorCount(result) === 0 || options.allowErrors === true;
   return isGood && isAnythingDone(plan, result) ? 0 : EXIT_ERRORS;
+}
+
+/** Runs a plan and tells on stderr how it goes. SIGINT and SIGTERM end the run before its time. @throws RunFailed */
+async function runTold(
+  plan: Plan,
+  accounts: readonly Account[],
+  metrics: readonly string[],
+): Promise<Result> {
+  const [{ runPlan }, { progressLine }] = await Promise.all([
+    import('../load/run.js'),
+    import('../load/summary.js'),
+  ]);
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+  const line = progressOn(process.stderr);
+  line(`connecting ${plan.clients} clients`);
+  try {
+    return await runPlan({
+      plan,
+      accounts,
+      metrics,
+      signal: interrupt.signal,
+      progress: {
+        connecting: (clients) => line(`${clients} of ${plan.clients} clients connected`),
+        connected: (clients, seconds) => line(`${clients} clients connected in ${seconds.toFixed(1)} s`),
+        second: (second) => line(progressLine(plan, second)),
+      },
+    });
+  } finally {
+    line('');
+  }
 }
 
 /** What is told to others: all but the password. */
@@ -166,7 +179,9 @@ function planOf(scenario: ScenarioName, options: LoadOptions): Plan {
   const { clients, rate = null, senders } = options;
   const { pace } = SCENARIOS[scenario];
   if (!options.allowRemote) {
-    const remote = [...options.target, ...options.metrics].find((url) => !isLoopback(new URL(url).hostname));
+    const remote = [...options.target, ...(options.metrics ?? [])].find(
+      (url) => !isLoopback(new URL(url).hostname),
+    );
     if (remote) throw new BadConfig(`${remote} is not on this machine; --allow-remote allows it.`);
   }
   if (pace === 'none' && rate !== null)

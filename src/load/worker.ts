@@ -29,25 +29,18 @@ process.once('message', (message: ToWorker) => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {}); // its parent says when to end
 
-/** Does one worker's part of a run, from connecting to leaving. */
+/** Does one worker's part of a run: connects its players, lets them play, and leaves. */
 async function work(plan: WorkerPlan): Promise<void> {
-  const asked = told('stop');
   const tally = new Tally();
   const scenario: Scenario = SCENARIOS[plan.scenario];
-  const players = plan.accounts.map((account, i) => {
-    const number = i * plan.workers + plan.worker;
-    const { targets, sources, timeoutMs, insecureTls } = plan;
-    const url = targets[(i + plan.worker) % targets.length]!; // neighbours are on different nodes
-    const source = sources[i % Math.max(1, sources.length)] ?? null;
-    return new Player(number, account, { url, source, timeoutMs, insecureTls }, tally);
-  });
   const stage: Stage = { plan, listeners: plan.clients };
   const actorOf = scenario.cast(stage);
-  const cast = new Map(players.map((player) => [player, actorOf(player)]));
+  const cast: Cast = new Map(playersOf(plan, tally).map((player) => [player, actorOf(player)]));
   const checking = setInterval(() => {
     const now = nowMs();
-    for (const player of players) player.checkTimeout(now);
+    for (const player of cast.keys()) player.checkTimeout(now);
   }, CHECK_MS);
+  const stop = told('stop');
 
   const connected = await connectAll(plan, cast);
   tell({ type: 'ready', connected, counts: tally.take() });
@@ -56,33 +49,14 @@ async function work(plan: WorkerPlan): Promise<void> {
   stage.listeners = listeners;
   await sleep(Math.max(0, atMs - nowMs()));
   const cpuBefore = process.cpuUsage();
-  const reporting = new Reporting(atMs, tally, players);
-  const activeClients = scenario.pace === 'none' ? 0 : (scenario.active?.(plan) ?? plan.clients);
-  const active = players.filter(({ number }) => number < activeClients);
-  const others = players.filter(({ number }) => number >= activeClients);
-  const endMs = atMs + plan.durationMs;
-  const schedule = scheduleOf(plan, scenario, active.length, activeClients);
-  const pacer = new Pacer(schedule, atMs, endMs, (ms) => tally.done(LATE, ms));
-  const stopped = asked.then(() => pacer.stop());
-  const tail = setTimeout(
-    () => {
-      if (pacer.remaining > 0) tally.failed(NOT_BEGUN, pacer.remaining);
-      pacer.stop();
-    },
-    endMs + plan.timeoutMs - nowMs(),
-  );
-  const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
-  const holding = keepConnected(others, cast, pacer);
-  await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
-  clearTimeout(tail);
-  clearInterval(holding);
-  pacer.stop();
+  const reporting = new Reporting(atMs, tally, [...cast.keys()]);
+  await perform(plan, scenario, cast, atMs, tally, stop);
   tell({ type: 'idle' });
 
   await told('end');
   clearInterval(checking);
   reporting.stop();
-  for (const player of players) player.leave();
+  for (const player of cast.keys()) player.leave();
   const { user, system } = process.cpuUsage(cpuBefore);
   tell({ type: 'left', usage: { cpuSeconds: (user + system) / 1e6 }, counts: tally.take() });
   process.off('disconnect', abandoned);
@@ -90,8 +64,50 @@ async function work(plan: WorkerPlan): Promise<void> {
   setTimeout(() => process.exit(), GOODBYE_MS).unref();
 }
 
+/** Players, each with its part. */
+type Cast = ReadonlyMap<Player, Actor>;
+
+function playersOf(plan: WorkerPlan, tally: Tally): Player[] {
+  const { targets, sources, timeoutMs, insecureTls, worker, workers } = plan;
+  return plan.accounts.map((account, i) => {
+    const url = targets[(i + worker) % targets.length]!; // neighbours are on different nodes
+    const source = sources[i % Math.max(1, sources.length)] ?? null;
+    return new Player(i * workers + worker, account, { url, source, timeoutMs, insecureTls }, tally);
+  });
+}
+
+/** The run itself. @param beginMs when it begins, by `nowMs` @param stop settles when it is to end before its time */
+async function perform(
+  plan: WorkerPlan,
+  scenario: Scenario,
+  cast: Cast,
+  beginMs: number,
+  tally: Tally,
+  stop: Promise<unknown>,
+): Promise<void> {
+  const players = [...cast.keys()];
+  const activeClients = scenario.pace === 'none' ? 0 : (scenario.active?.(plan) ?? plan.clients);
+  const active = players.filter(({ number }) => number < activeClients);
+  const others = players.filter(({ number }) => number >= activeClients);
+  const endMs = beginMs + plan.durationMs;
+  const schedule = scheduleOf(plan, scenario, active.length, activeClients);
+  const pacer = new Pacer(schedule, beginMs, endMs, (ms) => tally.done(LATE, ms));
+  const stopped = stop.then(() => pacer.stop());
+  const giveUp = () => {
+    if (pacer.remaining > 0) tally.failed(NOT_BEGUN, pacer.remaining);
+    pacer.stop();
+  };
+  const tail = setTimeout(giveUp, endMs + plan.timeoutMs - nowMs());
+  const holding = keepConnected(others, cast, pacer);
+  const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
+  await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
+  clearTimeout(tail);
+  clearInterval(holding);
+  pacer.stop();
+}
+
 /** Connects all players and makes them ready. @returns how many are */
-async function connectAll(plan: WorkerPlan, cast: ReadonlyMap<Player, Actor>): Promise<number> {
+async function connectAll(plan: WorkerPlan, cast: Cast): Promise<number> {
   const waiting = [...cast];
   const beginMs = nowMs();
   const msPerConnection = plan.connectRate === null ? 0 : (1000 * plan.workers) / plan.connectRate;
@@ -129,11 +145,7 @@ async function play(
 }
 
 /** Lets players come back that have nothing to do but to be there. */
-function keepConnected(
-  players: readonly Player[],
-  cast: ReadonlyMap<Player, Actor>,
-  pacer: Pacer,
-): NodeJS.Timeout {
+function keepConnected(players: readonly Player[], cast: Cast, pacer: Pacer): NodeJS.Timeout {
   const returning = new Set<Player>();
   return setInterval(() => {
     for (const player of players) {

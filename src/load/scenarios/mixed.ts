@@ -75,9 +75,11 @@ class MixedActor implements Actor {
     return true;
   }
 
-  operate(intendedMs: number): Promise<boolean> {
+  async operate(intendedMs: number): Promise<boolean> {
     if (!this.isIn) return this.enter(intendedMs);
-    return this.act(ACTIONS[Math.floor(Math.random() * ACTIONS.length)]!, intendedMs);
+    const isDone = await this.act(ACTIONS[Math.floor(Math.random() * ACTIONS.length)]!, intendedMs);
+    if (!isDone) this.isIn = false; // whatever it was, it enters anew
+    return isDone;
   }
 
   private act(action: Action, intendedMs: number): Promise<boolean> {
