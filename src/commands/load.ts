@@ -6,7 +6,7 @@ import { BadConfig } from '../config/config.js';
 import { type Account, readAccounts } from '../load/accounts.js';
 import { defaultSources, defaultWorkers, isLoopback, parseSources } from '../load/machine.js';
 import type { Plan } from '../load/plan.js';
-import type { Result } from '../load/run.js';
+import type { Result } from '../load/result.js';
 import { SCENARIOS, type ScenarioName } from '../load/scenarios/scenarios.js';
 
 interface LoadOptions {

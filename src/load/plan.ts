@@ -58,6 +58,8 @@ export type FromWorker =
   | { readonly type: 'idle' }
   | { readonly type: 'left'; readonly usage: Usage; readonly counts: Counts };
 
+export type FromWorkerOf<T extends FromWorker['type']> = Extract<FromWorker, { type: T }>;
+
 /** What a worker itself has used. */
 export interface Usage {
   /** CPU seconds during the run. */

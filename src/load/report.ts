@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Observed } from './metrics.js';
 import type { Plan } from './plan.js';
-import type { Outcome, Result } from './run.js';
+import type { Outcome, Result } from './result.js';
 import { headline, notes } from './summary.js';
 import type { Latencies } from './tally.js';
 

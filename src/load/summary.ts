@@ -1,6 +1,6 @@
 import { AUTH_TEXTS } from '../protocol/errors.js';
 import type { Plan } from './plan.js';
-import type { Outcome, Result, Second } from './run.js';
+import type { Outcome, Result, Second } from './result.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
 import type { Latencies } from './tally.js';
 

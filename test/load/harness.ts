@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Result } from '../../src/load/run.js';
+import type { Result } from '../../src/load/result.js';
 import { CliProcess } from '../support/cliProcess.js';
 import type { Fleet } from '../support/fleet.js';
 import { tempDir } from '../support/guardian.js';

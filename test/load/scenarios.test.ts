@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Result } from '../../src/load/run.js';
+import type { Result } from '../../src/load/result.js';
 import { Fleet } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
