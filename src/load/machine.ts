@@ -25,7 +25,7 @@ export function defaultWorkers(clients: number): number {
   return Math.min(clients, Math.max(byCores, Math.ceil(clients / connectionsPerProcess())));
 }
 
-/** Whether a host is this machine, whatever happens: a name would have to be looked up. */
+/** Whether a host of a URL is this machine. Names other than localhost are not looked up. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
