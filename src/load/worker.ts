@@ -138,7 +138,10 @@ async function play(
   for (;;) {
     const intendedMs = await pacer.take();
     if (intendedMs === null) return;
-    if (!player.isConnected && !(await comeBack(player, actor, pacer))) return;
+    if (!player.isConnected && !(await comeBack(player, actor, pacer))) {
+      tally.failed(NOT_BEGUN);
+      return;
+    }
     const isDone = await actor.operate(intendedMs);
     if (isDone && scenario.operation) tally.done(scenario.operation, nowMs() - intendedMs);
   }

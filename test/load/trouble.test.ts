@@ -22,6 +22,14 @@ function newFleet(env = {}): Fleet {
   return fleet;
 }
 
+/** How many connections were cut, with whatever the system says of it. */
+function cutConnections(errors: Readonly<Record<string, number>>): number {
+  const cuts = Object.entries(errors).filter(([problem]) =>
+    problem.startsWith('connection closed with 1006'),
+  );
+  return cuts.reduce((sum, [, times]) => sum + times, 0);
+}
+
 describe('openchamp load', () => {
   it('counts latencies from when operations were due: a pause of the server shows', async () => {
     const fleet = newFleet({ LEASE_SECONDS: '10' });
@@ -61,11 +69,11 @@ describe('openchamp load', () => {
     const { code, result, stdout } = await tool.outcome(run);
     expect(code).toBe(1);
     const { errors, operations } = result.totals;
-    expect(errors['connection closed with 1006']).toBeGreaterThan(0);
+    const lost = cutConnections(errors);
+    expect(lost).toBeGreaterThan(0);
     expect(errors['connect: ECONNREFUSED']).toBeGreaterThan(0);
     expect(stdout).toContain('× connection closed with 1006');
     // What was due is done or has failed.
-    const lost = errors['connection closed with 1006']!;
     expect(operations.cycle!.count).toBeGreaterThanOrEqual(200 - lost);
     expect(operations.cycle!.count).toBeLessThanOrEqual(200);
   });
@@ -80,9 +88,10 @@ describe('openchamp load', () => {
     const { code, result } = await tool.outcome(run);
     expect(code).toBe(1);
     const notBegun = result.totals.errors['not begun: no client was free for it in time']!;
-    const failed = result.totals.errors['connection closed with 1006'] ?? 0;
     expect(doneIn(result, 'cycle') + notBegun).toBeLessThanOrEqual(150);
-    expect(doneIn(result, 'cycle') + notBegun + failed).toBeGreaterThanOrEqual(150 - 2);
+    expect(doneIn(result, 'cycle') + notBegun + cutConnections(result.totals.errors)).toBeGreaterThanOrEqual(
+      150,
+    );
   });
 
   it('counts answers by what they say, and exits with 0 if that is wanted', async () => {
