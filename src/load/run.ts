@@ -17,7 +17,7 @@ export interface Progress {
   second(second: Second): void;
 }
 
-/** What a run needs . */
+/** What a run needs. */
 export interface RunRequest {
   readonly plan: Plan;
   /** One for each client. */
