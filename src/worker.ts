@@ -12,6 +12,7 @@ import { MatchJobs, startMatchWorker } from './jobs/matches.js';
 import { startJobs } from './jobs/queue.js';
 import { Host } from './matchmaking/host.js';
 import { Matchmaker } from './matchmaking/matchmaker.js';
+import { FreshFile } from './redis/freshFile.js';
 import { within } from './within.js';
 
 /** How long a worker that ends may take to finish what it is doing, in ms. */
@@ -74,13 +75,16 @@ export async function startWorker(
   );
   const matchmaker = new Matchmaker({ redis, keys, sessions, matches, size: config.MATCH_SIZE });
   const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
+  const freshFile = new FreshFile(redis, logger);
   reaper.start();
+  freshFile.start();
   return {
     unreadiness() {
       if (!redis.isReady) return 'Redis cannot be reached';
       return committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS ? 'the event log cannot be written' : null;
     },
     async close() {
+      freshFile.close();
       await within(CLOSING_MS, Promise.all([reaper.close(), jobs.close(), matchWorker.close()]));
       await within(CLOSING_MS, Promise.all([host.close(stopsGames), matchJobs.close()]));
       await committer.flush(CLOSING_MS);

@@ -94,13 +94,16 @@ describe('when answers of Redis get lost', () => {
   });
 });
 
+/** Batches that a node has under way at the same time. */
+const LANES = 2;
+
 /** Cuts the connection between the execution of a commit and its answer, so many times; what is sent again passes. */
 async function cutCommits(proxy: TcpProxy, times: number): Promise<void> {
-  let isCut = false;
+  let replies = 0;
   const isNext = (reply: Buffer) => {
     if (!reply.includes('\r\n[')) return false;
-    isCut = !isCut;
-    return isCut;
+    replies += 1;
+    return replies % (LANES + 1) === 0;
   };
   proxy.cutOnReply(isNext, { after: (request) => request.includes(':lane:'), times });
   await eventually(() => proxy.repliesCut === times, { timeoutMs: 40_000, message: 'commits are cut off' });

@@ -2,6 +2,7 @@ import { appendFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { eventually } from '../support/eventually.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
 
@@ -39,19 +40,20 @@ it(
   async () => {
     redis = await startRedis({ appendonly: true });
     const storm = await Storm.begin({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
-    const file = new GrowingFile(await appendOnlyFile(redis));
     const gaps: { from: number; to: number }[] = [];
     await storm.again(async () => {
+      await writtenAnew(redis);
+      const file = new GrowingFile(await appendOnlyFile(redis));
       await delay(UNFLUSHED_MS + 500 + storm.random.below(1000));
       await redis.kill('SIGKILL');
       // cut back to what was there a second ago, in the middle of whatever was being written then
       const { at, size } = file.sizeAt(performance.now() - UNFLUSHED_MS);
+      file.close();
       await truncate(file.path, size - 3);
       await redis.start();
       gaps.push({ from: at - PUT_OFF_MS - 100, to: performance.now() });
       await storm.everybodyPlays();
     });
-    file.close();
     await storm.readiness(true);
     await storm.end({ isExcused: (time) => gaps.some(({ from, to }) => from <= time && time <= to) });
   },
@@ -63,11 +65,11 @@ it(
   async () => {
     redis = await startRedis({ appendonly: true, args: ['--appendfsync', 'always'] });
     const storm = await Storm.begin({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
-    const path = await appendOnlyFile(redis);
     await storm.again(async () => {
+      await writtenAnew(redis);
       await delay(storm.random.below(1000));
       await redis.kill('SIGKILL');
-      await appendFile(path, '*3\r\n$3\r\nSET\r\n$7\r\noc:torn'); // of what was not acknowledged yet, a part was written
+      await appendFile(await appendOnlyFile(redis), '*3\r\n$3\r\nSET\r\n$7\r\noc:torn'); // of what was not acknowledged yet, a part was written
       await redis.start();
       await storm.everybodyPlays();
     });
@@ -80,7 +82,15 @@ it(
 /** The file that what is written now goes to. */
 async function appendOnlyFile({ dir }: RedisServer): Promise<string> {
   const folder = join(dir, 'appendonlydir');
-  return join(folder, (await readdir(folder)).find((name) => name.endsWith('.incr.aof'))!);
+  return join(folder, (await readdir(folder)).findLast((name) => name.endsWith('.incr.aof'))!);
+}
+
+/** Waits until a worker has seen to it that there is no torn transaction in the append-only file any more. */
+async function writtenAnew(redis: RedisServer): Promise<void> {
+  const client = redis.client();
+  const isWritten = async () => /^aof_last_rewrite_time_sec:[0-9]/m.test(await client.info('persistence'));
+  await eventually(isWritten, { message: 'the append-only file is written anew' });
+  client.disconnect();
 }
 
 /** Remembers how large a file was when. */
