@@ -39,7 +39,8 @@ export class Connection implements Client {
   unauthenticatedSince = performance.now();
 
   private held: HeldSession | null = null;
-  private readonly mailbox: Mailbox<Incoming>;
+  /** Null while nothing waits in it: most connections never need one. */
+  private mailbox: Mailbox<Incoming> | null = null;
   private readonly bucket: TokenBucket;
   private strikes = 0;
   private isBusy = false;
@@ -52,7 +53,6 @@ export class Connection implements Client {
     private readonly socket: Socket,
     private readonly rules: ConnectionRules,
   ) {
-    this.mailbox = new Mailbox(rules.mailboxMessages, rules.mailboxBytes);
     this.bucket = new TokenBucket(rules.messageRate, rules.messageBurst, this.unauthenticatedSince);
   }
 
@@ -85,15 +85,17 @@ export class Connection implements Client {
       this.close(CLOSE.policy);
     } else if (!this.isBusy) {
       this.handleAll(incoming);
-    } else if (!this.mailbox.put(incoming, bytes.byteLength)) {
-      this.close(CLOSE.policy);
+    } else {
+      const { mailboxMessages, mailboxBytes } = this.rules;
+      this.mailbox ??= new Mailbox(mailboxMessages, mailboxBytes);
+      if (!this.mailbox.put(incoming, bytes.byteLength)) this.close(CLOSE.policy);
     }
   }
 
   /** The socket is gone. */
   closed(): void {
     this.isOpen = false;
-    if (this.isBusy) this.mailbox.keepOnly(countsAfterClose);
+    if (this.isBusy) this.mailbox?.keepOnly(countsAfterClose);
     else this.finish();
   }
 
@@ -139,16 +141,17 @@ export class Connection implements Client {
 
   /** Handles a message and what waits behind it; goes on by itself after one that has to be waited for. */
   private handleAll(first: Incoming | undefined): void {
-    for (let next = first; next !== undefined; next = this.mailbox.take()) {
+    for (let next = first; next !== undefined; next = this.mailbox?.take()) {
       const handled = this.handle(next);
       if (handled) {
         this.isBusy = true;
-        void handled.then(() => this.handleAll(this.mailbox.take()));
+        void handled.then(() => this.handleAll(this.mailbox?.take()));
         return;
       }
     }
     if (!this.isBusy) return;
     this.isBusy = false;
+    this.mailbox = null;
     this.onIdle?.();
     if (!this.isOpen) this.finish();
   }

@@ -11,6 +11,7 @@ import { CLOSE } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
 import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, UPGRADE_REQUIRED } from './http.js';
+import type { Socket } from './socket.js';
 
 export interface GatewayOptions {
   readonly host: string;
@@ -202,23 +203,7 @@ export class Gateway {
       return;
     }
     this.lastNumber += 1;
-    const connection = new Connection(
-      this.lastNumber,
-      address,
-      {
-        send: (text) => {
-          ws.send(text);
-        },
-        listen: (isListening) => {
-          if (isListening) ws.subscribe(CHAT);
-          else ws.unsubscribe(CHAT);
-        },
-        close: (code, reason) => {
-          ws.end(code, reason);
-        },
-      },
-      this.rules,
-    );
+    const connection = new Connection(this.lastNumber, address, new GatewaySocket(ws), this.rules);
     userData.connection = connection;
     this.unfinished.set(connection.number, connection);
     this.openCount += 1;
@@ -243,5 +228,23 @@ export class Gateway {
         connection.close(CLOSE.unauthenticated);
       }
     }
+  }
+}
+
+/** A connection's socket; a class, because there are as many of them as clients. */
+class GatewaySocket implements Socket {
+  constructor(private readonly ws: WebSocket<UserData>) {}
+
+  send(text: string): void {
+    this.ws.send(text);
+  }
+
+  listen(isListening: boolean): void {
+    if (isListening) this.ws.subscribe(CHAT);
+    else this.ws.unsubscribe(CHAT);
+  }
+
+  close(code: number, reason: string): void {
+    this.ws.end(code, reason);
   }
 }

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { measure, onTask, type Window } from './measurement.js';
+
+/** Events that are recorded with nothing around them: no checks, no states, no indexes. */
+export interface GroupCommits extends Window {
+  readonly redisUrl: string;
+  /** Calls that are under way at the same time. */
+  readonly lanes: number;
+  /** Events of a call. */
+  readonly group: number;
+}
+
+const SCRIPT = `
+local events = cjson.decode(ARGV[1])
+for i = 1, #events, 4 do
+  redis.call('XADD', KEYS[1], '*', 't', events[i], 's', events[i + 1], 'v', events[i + 2], 'n', ARGV[2], 'd', events[i + 3])
+end
+`;
+
+const LOG = 'bench:log';
+const NODE = 'node-1-abcdefgh';
+
+/** The events of a session that is started and logged out of. */
+function cycle(): (string | number)[] {
+  const id = (bytes: number) => randomBytes(bytes).toString('base64url');
+  const session = `s${id(18)}`;
+  const started = { accountId: `a${id(12)}`, token: id(16), node: NODE, connection: 1234 };
+  const data = JSON.stringify(started);
+  return ['session.started', session, 1, data, 'session.logged_out', session, 2, '{"by":"client"}'];
+}
+
+async function run(task: GroupCommits): Promise<void> {
+  const { redisUrl, lanes, group } = task;
+  const redis = new Redis(redisUrl);
+  const sha = String(await redis.script('LOAD', SCRIPT));
+  let isOver = false;
+  let count = 0;
+  const lane = async () => {
+    while (!isOver) {
+      const events = Array.from({ length: group / 2 }, cycle).flat();
+      await redis.evalsha(sha, 1, LOG, JSON.stringify(events), NODE);
+      count += group;
+    }
+  };
+  const running = Array.from({ length: lanes }, lane);
+  await measure(() => count, task);
+  isOver = true;
+  await Promise.all(running);
+  await redis.del(LOG);
+  redis.disconnect();
+}
+
+onTask(run);
