@@ -5,6 +5,8 @@
  *
  *   node scripts/bootstrap.mjs start [options of `openchamp start`]
  *   node scripts/bootstrap.mjs test [options and filters of vitest]
+ *   node scripts/bootstrap.mjs bench [options of the benchmark]
+ *   node scripts/bootstrap.mjs bench:micro [options and filters of vitest]
  *
  * It runs before there are any packages, so it uses none.
  */
@@ -26,6 +28,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const CLI = join(ROOT, 'dist', 'cli.js');
+const BENCH = join(ROOT, 'dist', 'bench', 'bench', 'run.js');
+const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 const BUILD_STAMP = join(ROOT, 'dist', '.stamp');
 const OLDEST_NODE = 20;
 
@@ -46,17 +50,15 @@ const [command, ...rest] = process.argv.slice(2);
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   fail(`This needs Node.js ${OLDEST_NODE} or later, and this is ${process.versions.node}.`);
 }
-if (command !== 'start' && command !== 'test') fail('Usage: node scripts/bootstrap.mjs start|test [options]');
+const COMMANDS = { start, test: testWithClocks, bench, 'bench:micro': microBench };
+if (!Object.hasOwn(COMMANDS, command ?? '')) {
+  fail(`Usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [options]`);
+}
 
 ensurePackages();
 ensureBuild();
 ensureRedis();
-if (command === 'start') {
-  await start(rest);
-} else {
-  ensureFaketime();
-  process.exitCode = await test(rest);
-}
+await COMMANDS[command](rest);
 
 /**
  * `npm ci` refuses a lock file that was made where the registry lacks optional packages of other platforms. Then
@@ -178,14 +180,29 @@ async function start(options) {
   await import(pathToFileURL(CLI).href);
 }
 
+async function testWithClocks(options) {
+  ensureFaketime();
+  process.exitCode = await test(options);
+}
+
+/** Builds the benchmark, which is no part of the server, and runs it. */
+async function bench(options) {
+  const tsc = run(process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'bench']);
+  if (tsc.status !== 0) fail('The benchmark could not be built.', tsc);
+  process.exitCode = await runAttached(process.execPath, [BENCH, ...options]);
+}
+
+async function microBench(options) {
+  process.exitCode = await runAttached(process.execPath, [VITEST, 'bench', '--run', ...options]);
+}
+
 /** Runs vitest; the last line printed says how many tests passed and failed. */
 async function test(options) {
   const folder = mkdtempSync(join(tmpdir(), 'openchamp-test-'));
   const report = join(folder, 'report.json');
   try {
-    const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const exitCode = await runAttached(process.execPath, [vitest, 'run', ...reporters, ...options]);
+    const exitCode = await runAttached(process.execPath, [VITEST, 'run', ...reporters, ...options]);
     return summarize(readJson(report), exitCode);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { isPassing, type RedisClient } from '../redis/client.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
 import type { CommitterOptions, Pending } from './committer.js';
-import { type CommitResult, parseRecord } from './operation.js';
+import { type CommitResult, type Operation, parseRecord } from './operation.js';
 
 const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
 
@@ -114,7 +114,7 @@ function commitCommand(redis: RedisClient): CommitCommand {
 }
 
 /** Packs operations for the script, see there: each key once, in the order of their first use. */
-function pack(batch: readonly Pending[]): { keys: string[]; json: string } {
+export function pack(batch: readonly { readonly operation: Operation }[]): { keys: string[]; json: string } {
   const positions = new Map<string, number>();
   const keys: string[] = [];
   const position = (key: string): number => {

@@ -1,0 +1,44 @@
+import { bench, describe } from 'vitest';
+import { pack } from '../src/log/lane.js';
+import { Keys } from '../src/redis/keys.js';
+import { decide } from '../src/session/decide.js';
+import { evolve } from '../src/session/evolve.js';
+import { initialState } from '../src/session/state.js';
+import { newAccountId, newSessionId } from '../src/store/ids.js';
+import { NOT_STORED, sessionPlace, sessionWrites } from '../src/store/sessionRecord.js';
+
+const keys = new Keys('oc:', 1);
+const attachment = { node: 'node-1-abcdefgh', connection: 1234 };
+const token = 'YhiaECk_kOS8Il1gPTwOgA';
+
+/** What a `token_auth` commits. */
+function operation() {
+  const accountId = newAccountId(0);
+  const id = newSessionId(accountId);
+  const decision = decide({ type: 'start', accountId, token, attachment }, initialState);
+  if ('refused' in decision) throw new Error(decision.refused);
+  const state = evolve(initialState, decision.events[0]!, 0);
+  const after = { state, version: 1, displayName: null };
+  const { partition } = sessionPlace(keys, id);
+  const events = decision.events.map(({ type, data }) => ({ type, subject: id, version: 1, data }));
+  return { partition, checks: [], events, writes: sessionWrites(keys, id, NOT_STORED, after) };
+}
+
+describe('from a command to a commit', () => {
+  const accountId = newAccountId(0);
+  bench('decide and evolve: start', () => {
+    const decision = decide({ type: 'start', accountId, token, attachment }, initialState);
+    if ('events' in decision) evolve(initialState, decision.events[0]!, 0);
+  });
+  bench('the operation of a session that begins', () => {
+    operation();
+  });
+  const batch = Array.from({ length: 256 }, () => ({ operation: operation() }));
+  bench('packing a batch of 256', () => {
+    pack(batch);
+  });
+  const single = batch.slice(0, 1);
+  bench('packing a batch of 1', () => {
+    pack(single);
+  });
+});
