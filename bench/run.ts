@@ -22,7 +22,7 @@ docs/performance.md explains each row.
 
 const CLIENTS = 1000;
 const RATES = [1000, 10_000];
-const HELD = 10_000;
+const HELD = 18_000;
 const WARM_UP_MS = 1500;
 
 const { values } = parseArgs({
@@ -96,7 +96,8 @@ async function bench(rounds: number, seconds: number, file: string): Promise<voi
       latencies.push(await latenciesAt(processes, load));
     }
     process.stderr.write(`${HELD} sessions\n`);
-    const memory = await memoryOfSessions(accounts, { gateway, redis, url: urlOf(gateway) });
+    const fresh = await processes.gateway(redis.url);
+    const memory = await memoryOfSessions(accounts, { gateway: fresh, redis, url: urlOf(fresh) });
 
     const summary = summarize(measured);
     process.stdout.write(table(summary, latencies, memory));
