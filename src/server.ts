@@ -247,5 +247,10 @@ export async function startServer(config: Config, deployment: Deployment, logger
   };
 }
 
+/** How long `drain` takes at most, in ms. */
+export function longestDrainMs(drainSeconds: number): number {
+  return drainSeconds * 1000 + FLUSH_MS + 3 * CLOSING_MS;
+}
+
 /** Largest messages that one connection may have waiting. */
 const MAILBOX_LARGEST_MESSAGES = 16;
