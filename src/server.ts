@@ -108,7 +108,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
     presence,
     leases,
     logger,
-    isOpen: (connection) => gateway?.isOpen(connection) ?? false,
+    isBusy: (connection) => gateway?.isBusy(connection) ?? false,
   });
 
   const matchJobs = new MatchJobs(

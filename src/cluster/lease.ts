@@ -57,8 +57,12 @@ export class Leases {
    * or now, if it has not been renewed for so long that it may have.
    */
   get lostAt(): number {
-    const now = performance.now();
-    return now - this.renewedAt > this.options.leaseMs ? now : this.foundLostAt;
+    return this.isOverdue ? performance.now() : this.foundLostAt;
+  }
+
+  /** Whether the lease has not been renewed for so long that it may have run out, and its sessions may be elsewhere. */
+  get isOverdue(): boolean {
+    return performance.now() - this.renewedAt > this.options.leaseMs;
   }
 
   /** All sessions have been compared with the stored ones since a time: what others thought before that is settled. */

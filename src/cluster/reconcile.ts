@@ -18,8 +18,8 @@ export interface ReconcilerOptions {
   readonly presence: Presence;
   readonly leases: Leases;
   readonly logger: Logger;
-  /** Whether a connection of this node, by number, is open. */
-  readonly isOpen: (connection: number) => boolean;
+  /** Whether a connection of this node, by number, is handling a message. */
+  readonly isBusy: (connection: number) => boolean;
 }
 
 const EVERY_MS = 30_000;
@@ -31,6 +31,8 @@ export class Reconciler {
   private timer: NodeJS.Timeout | undefined;
   private running = false;
   private wanted = false;
+  /** Whether something could not be judged, because it is just being changed. */
+  private isLeftAlone = false;
   private closed = false;
 
   private readonly refusals: Refusals;
@@ -59,6 +61,7 @@ export class Reconciler {
   private async run(): Promise<void> {
     this.running = true;
     this.wanted = false;
+    this.isLeftAlone = false;
     let nextMs = EVERY_MS;
     const startedAt = performance.now();
     try {
@@ -68,6 +71,7 @@ export class Reconciler {
         await this.compare(partition, held.get(partition) ?? []);
       }
       if (!this.wanted) this.options.leases.compared(startedAt);
+      if (this.isLeftAlone) nextMs = RETRY_MS;
     } catch (error) {
       nextMs = RETRY_MS;
       this.refusals.note(error);
@@ -123,11 +127,14 @@ export class Reconciler {
 
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */
   private async letGo(id: string): Promise<void> {
-    const { sessions, presence, node, isOpen } = this.options;
+    const { sessions, presence, node, isBusy } = this.options;
     const known = await sessions.load(id);
     const { state } = known;
-    if (state.status !== 'attached' || state.attachment.node !== node) return;
-    if (presence.concerns(id) || isOpen(state.attachment.connection)) return;
+    if (state.status !== 'attached' || state.attachment.node !== node || presence.concerns(id)) return;
+    if (isBusy(state.attachment.connection)) {
+      this.isLeftAlone = true;
+      return;
+    }
     const { attachment } = state;
     await sessions.execute(id, { type: 'detach', attachment, reason: 'closed' }, { known });
   }

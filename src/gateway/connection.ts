@@ -43,7 +43,8 @@ export class Connection implements Client {
   private mailbox: Mailbox<Incoming> | null = null;
   private readonly bucket: TokenBucket;
   private strikes = 0;
-  private isBusy = false;
+  /** Whether a message is being handled. */
+  isBusy = false;
   private isDraining = false;
   private onIdle: (() => void) | undefined;
 

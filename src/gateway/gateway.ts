@@ -108,9 +108,9 @@ export class Gateway {
     return [...this.unfinished.values()];
   }
 
-  /** Whether a connection, by number, is open. */
-  isOpen(connection: number): boolean {
-    return this.unfinished.get(connection)?.isOpen ?? false;
+  /** Whether a connection, by number, is handling a message. */
+  isBusy(connection: number): boolean {
+    return this.unfinished.get(connection)?.isBusy ?? false;
   }
 
   /** Sends a frame to every connection with a session. */

@@ -1,6 +1,7 @@
 import type { HeldSession } from '../cluster/presence.js';
 import { hasAtMost } from '../codePoints.js';
 import { ANSWERS } from '../protocol/answers.js';
+import { Unavailable } from '../redis/unavailable.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
 
@@ -10,7 +11,7 @@ import type { Context } from './context.js';
  * @throws Unavailable
  */
 export async function maySay(
-  { settings, chatLimit }: Context,
+  { settings, chatLimit, leases }: Context,
   client: Client,
   session: HeldSession,
   message: string,
@@ -20,6 +21,11 @@ export async function maySay(
     return false;
   }
   const admission = await chatLimit.consume(session.accountId);
-  if (!admission.admitted) client.send(ANSWERS.rateLimited);
-  return admission.admitted;
+  if (!admission.admitted) {
+    client.send(ANSWERS.rateLimited);
+    return false;
+  }
+  // a node that has stood still speaks for sessions that may be elsewhere by now, and have said more there
+  if (leases.isOverdue) throw new Unavailable();
+  return true;
 }

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { connect, type TestClient } from '../support/client.js';
-import { login, logout, tokenAuth } from '../support/conversation.js';
+import { connect, type Message, type TestClient } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
 import { type Account, Fleet, PASSWORD } from '../support/fleet.js';
 import { countByType } from '../support/log.js';
@@ -24,7 +23,10 @@ describe('when answers of Redis get lost', () => {
   /** Starts nodes, each with a proxy of its own between it and Redis. */
   async function start(count: number) {
     redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url, TOKENS_PER_ACCOUNT: '0' }, redis.client());
+    fleet = new Fleet(
+      { REDIS_URL: redis.url, TOKENS_PER_ACCOUNT: '0', COMMIT_TIMEOUT_MS: '15000' },
+      redis.client(),
+    );
     const nodes = Array.from({ length: count }, async () => {
       const proxy = await startProxy({ host: '127.0.0.1', port: redis.port });
       proxies.push(proxy);
@@ -47,7 +49,8 @@ describe('when answers of Redis get lost', () => {
         if (round % 3 === 0) {
           client.destroy();
           const next = await connect(url);
-          expect(await tokenAuth(next, account.token, true)).toMatchObject({ type: 'auth_success' });
+          const resumed = await ask(next, 'token_auth', { token: account.token, resume: true });
+          expect(resumed).toMatchObject({ type: 'auth_success' });
           counts.resumed += 1;
           await leave(next);
         } else {
@@ -58,14 +61,14 @@ describe('when answers of Redis get lost', () => {
     const authenticate = async (client: TestClient, account: Account, round: number) => {
       const byPassword = round % 3 === 1;
       const answer = byPassword
-        ? await login(client, account.username, PASSWORD)
-        : await tokenAuth(client, account.token);
+        ? await ask(client, 'login', { username: account.username, password: PASSWORD })
+        : await ask(client, 'token_auth', { token: account.token });
       expect(answer).toMatchObject({ type: 'auth_success', payload: { username: account.username } });
       counts.started += 1;
       if (byPassword) counts.logins += 1;
     };
     const leave = async (client: TestClient) => {
-      expect(await logout(client)).toEqual({ type: 'logged_out' });
+      expect(await ask(client, 'logout')).toEqual({ type: 'logged_out' });
       counts.loggedOut += 1;
       expect(client.received).toHaveLength(2);
       await client.close();
@@ -93,6 +96,11 @@ describe('when answers of Redis get lost', () => {
     });
   });
 });
+
+/** A request whose answer may be long in coming: a commit may be cut off several times. */
+function ask(client: TestClient, type: string, payload?: object): Promise<Message> {
+  return client.request({ type, ...(payload && { payload }) }, 20_000);
+}
 
 /** Batches that a node has under way at the same time. */
 const LANES = 2;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { type ConnectOptions, connect, type Message, type TestClient } from './client.js';
 import { tokenAuth } from './conversation.js';
@@ -24,9 +25,10 @@ export async function enter(
   return { ...account, client };
 }
 
-/** Joins the match queue. */
+/** Joins the match queue, before whoever does so afterwards: its order goes by milliseconds. */
 export async function join({ client }: Player): Promise<void> {
   expect(await client.request({ type: 'join_queue' })).toEqual({ type: 'queued' });
+  await delay(2);
 }
 
 export interface Match {
