@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
+import { clusterCommand } from './commands/cluster.js';
 import { loadCommand } from './commands/load.js';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
@@ -131,6 +132,8 @@ program
       { decidesPartitions: true },
     ),
   );
+
+program.addCommand(clusterCommand());
 
 program.addCommand(loadCommand());
 

@@ -31,7 +31,8 @@ export function banner(
 `;
 }
 
-function reachable(host: string): string {
+/** A host as one reaches it from this machine, in a URL. */
+export function reachable(host: string): string {
   const local = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return local.includes(':') ? `[${local}]` : local;
 }

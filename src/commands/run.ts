@@ -8,6 +8,7 @@ import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
 import type { Server } from '../server.js';
 import { startWorker, type Worker } from '../worker.js';
 import { banner } from './banner.js';
+import { untilToldToEnd } from './signals.js';
 
 /** What a process does: serve clients, work in the background, or all of it with a Redis of its own. */
 export type Role = 'start' | 'serve' | 'work';
@@ -15,7 +16,6 @@ export type Role = 'start' | 'serve' | 'work';
 /** How long to wait for Redis at boot, in ms. */
 const PATIENCE_MS = 30_000;
 
-const EXIT_SECOND_SIGNAL = 1;
 const EXIT_NOT_RECORDED = 3;
 
 /**
@@ -30,7 +30,7 @@ export async function run(role: Role, config: Config): Promise<number> {
     throw new Error('`start` brings its own Redis; with REDIS_* variables set, use `serve` and `work`.');
   }
   if (role !== 'work') checkTls(config);
-  const ending = signals();
+  const ending = untilToldToEnd();
   const takeDown: (() => Promise<unknown>)[] = [];
   try {
     const embedded = role === 'start' ? await startEmbedded(config, logger) : undefined;
@@ -130,26 +130,6 @@ async function loadServer(): Promise<typeof import('../server.js').startServer> 
       { cause: error },
     );
   }
-}
-
-/** npm passes on a Ctrl-C that the terminal has delivered already: within this time, the second SIGINT is an echo. */
-const ECHO_MS = 500;
-
-/** Resolves with the first signal; the second ends the process. */
-function signals(): Promise<string> {
-  return new Promise((resolve) => {
-    let endingSince: number | undefined;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (endingSince === undefined) {
-          endingSince = performance.now();
-          resolve(signal);
-        } else if (signal === 'SIGTERM' || performance.now() - endingSince > ECHO_MS) {
-          process.exit(EXIT_SECOND_SIGNAL);
-        }
-      });
-    }
-  });
 }
 
 async function unexpectedEnd(embedded: EmbeddedRedis): Promise<string> {

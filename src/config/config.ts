@@ -25,6 +25,8 @@ export interface Config extends ConfigVariables {
   readonly gameHost: string;
   /** The environment of programs that are started: this one's without its settings, passwords among them. */
   readonly programEnvironment: NodeJS.ProcessEnv;
+  /** The environment as it was read: that of processes of our own. */
+  readonly environment: NodeJS.ProcessEnv;
 }
 
 /** A setting is bad. The message is one sentence for the operator. */
@@ -52,6 +54,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     programEnvironment: Object.fromEntries(
       Object.entries(environment).filter(([name]) => !Object.hasOwn(variables, name)),
     ),
+    environment,
     gameHost: variables.GAME_HOST ?? ownAddress(),
     allowedOrigins: variables.ALLOWED_ORIGINS ? new Set(listOf(variables.ALLOWED_ORIGINS)) : null,
   };
