@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /**
- * From a fresh clone to a running server (`npm start`) or a tested one (`npm test`): sees to the packages, the build and
- * redis-server, each only if it isn't there already, and goes on with what was asked for.
+ * From a fresh clone to a running server (`npm start`), a cluster on this machine (`npm run cluster`) or a tested server
+ * (`npm test`): sees to the packages, the build, redis-server, and haproxy for a cluster, each only if it isn't there
+ * already, and goes on with what was asked for.
  *
  *   node scripts/bootstrap.mjs start [options of `openchamp start`]
+ *   node scripts/bootstrap.mjs cluster [options of `openchamp cluster`]
  *   node scripts/bootstrap.mjs test [options and filters of vitest]
  *   node scripts/bootstrap.mjs bench [options of the benchmark]
  *   node scripts/bootstrap.mjs bench:micro [options and filters of vitest]
@@ -33,31 +35,43 @@ const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 const BUILD_STAMP = join(ROOT, 'dist', '.stamp');
 const OLDEST_NODE = 20;
 
-/** Where redis-server may be though the PATH doesn't say so. */
-const USUAL_FOLDERS = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'];
+/** Where programs may be though the PATH doesn't say so. */
+const USUAL_FOLDERS = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/opt/homebrew/bin'];
 
-/** How each package manager installs redis-server, as a script of `sh`. The first one that is there is taken. */
+/** What is needed, and the packages that have it where they aren't named like it. */
+const REDIS = {
+  program: 'redis-server',
+  advice: 'Install Redis 7.0 or later (on Debian and Ubuntu: apt install redis-server) and try again.',
+  packages: { dnf: '/usr/bin/redis-server', yum: 'redis', apk: 'redis', pacman: 'valkey', brew: 'redis' },
+};
+const HAPROXY = {
+  program: 'haproxy',
+  advice: 'Install HAProxy 2.6 or later (on Debian and Ubuntu: apt install haproxy) and try again.',
+  packages: {},
+};
+
+/** How each package manager installs a package, as a script of `sh`. The first one that is there is taken. */
 const INSTALLERS = [
-  { manager: 'apt-get', script: aptScript() },
-  { manager: 'dnf', script: 'dnf install -y -q /usr/bin/redis-server' },
-  { manager: 'yum', script: 'yum install -y -q redis' },
-  { manager: 'apk', script: 'apk add -q redis' },
-  { manager: 'pacman', script: 'pacman -S --noconfirm --needed valkey' },
-  { manager: 'brew', script: 'brew install redis', asUser: true },
+  { manager: 'apt-get', script: aptScript },
+  { manager: 'dnf', script: (name) => `dnf install -y -q ${name}` },
+  { manager: 'yum', script: (name) => `yum install -y -q ${name}` },
+  { manager: 'apk', script: (name) => `apk add -q ${name}` },
+  { manager: 'pacman', script: (name) => `pacman -S --noconfirm --needed ${name}` },
+  { manager: 'brew', script: (name) => `brew install ${name}`, asUser: true },
 ];
 
 const [command, ...rest] = process.argv.slice(2);
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   fail(`This needs Node.js ${OLDEST_NODE} or later, and this is ${process.versions.node}.`);
 }
-const COMMANDS = { start, test: testWithClocks, bench, 'bench:micro': microBench };
+const COMMANDS = { start, cluster, test: testWithPrograms, bench, 'bench:micro': microBench };
 if (!Object.hasOwn(COMMANDS, command ?? '')) {
   fail(`Usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [options]`);
 }
 
 ensurePackages();
 ensureBuild();
-ensureRedis();
+ensureProgram(REDIS);
 await COMMANDS[command](rest);
 
 /**
@@ -114,46 +128,42 @@ function hashOfSources() {
   return hash.digest('hex');
 }
 
-function ensureRedis() {
-  if (redisIsOnThePath()) return;
-  const advice = 'Install Redis 7.0 or later (on Debian and Ubuntu: apt install redis-server) and try again.';
+/** Sees to a program that can't be done without. */
+function ensureProgram({ program, advice, packages }) {
+  if (isOnThePath(program)) return;
   const installer = INSTALLERS.find(({ manager }) => findProgram(manager));
-  if (!installer) fail(`redis-server is needed and not installed. ${advice}`);
-  const isRoot = process.getuid?.() === 0;
-  const prefix = isRoot || installer.asUser ? [] : ['sudo', '-n'];
+  if (!installer) fail(`${program} is needed and not installed. ${advice}`);
+  const { manager, script, asUser } = installer;
+  const prefix = process.getuid?.() === 0 || asUser ? [] : ['sudo', '-n'];
   if (prefix.length > 0 && run('sudo', ['-n', 'true']).status !== 0) {
-    fail(`redis-server is needed, and installing it takes root's rights. ${advice}`);
+    fail(`${program} is needed, and installing it takes root's rights. ${advice}`);
   }
-  say(`Installing redis-server with ${installer.manager} …`);
-  const [program, ...args] = [...prefix, 'sh', '-c', installer.script];
-  const result = run(program, args);
-  if (result.status !== 0 || !redisIsOnThePath()) {
-    fail(`redis-server could not be installed with ${installer.manager}. ${advice}`, result);
+  say(`Installing ${program} with ${manager} …`);
+  const [command, ...args] = [...prefix, 'sh', '-c', script(packages[manager] ?? program)];
+  const result = run(command, args);
+  if (result.status !== 0 || !isOnThePath(program)) {
+    fail(`${program} could not be installed with ${manager}. ${advice}`, result);
   }
 }
 
-/** A test sets clocks wrong by it; where it can't be had, that test is skipped. */
-function ensureFaketime() {
+/** Where it can't be had, the tests that need it are skipped. */
+function ensureForTests(program) {
   const mayInstall = findProgram('apt-get') && process.getuid?.() === 0;
-  if (findProgram('faketime') || !mayInstall) return;
-  say('Installing faketime with apt-get …');
-  const install = 'apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 faketime';
-  run('sh', [
-    '-c',
-    `export DEBIAN_FRONTEND=noninteractive; ${install} || { apt-get update -qq; ${install}; }`,
-  ]);
+  if (isOnThePath(program) || !mayInstall) return;
+  say(`Installing ${program} with apt-get …`);
+  run('sh', ['-c', aptScript(program)]);
 }
 
 /** Looks in the usual folders, too, and adds the one where it is to the PATH. */
-function redisIsOnThePath() {
-  const folder = findProgram('redis-server', USUAL_FOLDERS);
+function isOnThePath(program) {
+  const folder = findProgram(program, USUAL_FOLDERS);
   if (folder && !pathFolders().includes(folder))
     process.env.PATH = [...pathFolders(), folder].join(delimiter);
   return folder !== undefined;
 }
 
-/** Debian's package starts and enables a service of the system's, which nobody has asked for. */
-function aptScript() {
+/** Debian's packages start and enable services of the system's, which nobody has asked for. */
+function aptScript(name) {
   return `
     set -eu
     export DEBIAN_FRONTEND=noninteractive
@@ -165,12 +175,13 @@ function aptScript() {
       chmod 755 "$guard"
     fi
     apt-get update -qq || echo 'apt-get update failed; trying with the lists there are' >&2
-    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 redis-server
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 ${name}
+    if [ ! -e /etc/init.d/${name} ]; then exit 0; fi
     if command -v systemctl >/dev/null; then
-      systemctl disable --quiet redis-server || true
+      systemctl disable --quiet ${name} || true
     else
-      DPKG_MAINTSCRIPT_PACKAGE=redis-server deb-systemd-helper disable redis-server.service || true
-      update-rc.d redis-server disable || true
+      DPKG_MAINTSCRIPT_PACKAGE=${name} deb-systemd-helper disable ${name}.service || true
+      update-rc.d ${name} disable || true
     fi`;
 }
 
@@ -180,8 +191,14 @@ async function start(options) {
   await import(pathToFileURL(CLI).href);
 }
 
-async function testWithClocks(options) {
-  ensureFaketime();
+async function cluster(options) {
+  ensureProgram(HAPROXY);
+  process.argv = [process.argv[0], CLI, 'cluster', ...options];
+  await import(pathToFileURL(CLI).href);
+}
+
+async function testWithPrograms(options) {
+  for (const program of ['faketime', 'haproxy']) ensureForTests(program);
   process.exitCode = await test(options);
 }
 

@@ -10,7 +10,7 @@ import { expectTidy } from './tidy.js';
 
 export interface TruthOptions {
   /** The nodes that are there at the end. */
-  readonly nodes: readonly NodeProcess[];
+  readonly nodes: readonly Pick<NodeProcess, 'wsUrl'>[];
   /**
    * Whether every request has been answered, so that clients know exactly what was recorded: nothing broke off in the
    * middle, and no process died.
@@ -101,7 +101,7 @@ function liesAbout(player: Regular, { begun, loggedOut, stories }: Counts, optio
 }
 
 /** After all logouts, tokens work on every node; those that are revoked work on none. */
-async function expectTokens(fleet: Fleet, { players }: Crowd, nodes: readonly NodeProcess[]): Promise<void> {
+async function expectTokens(fleet: Fleet, { players }: Crowd, nodes: TruthOptions['nodes']): Promise<void> {
   const [revoked, ...others] = players.slice(-SAMPLE).map(({ account }) => account);
   const { code, stderr } = await fleet.cli('logout', revoked!.username, '--revoke-tokens');
   expect(code, stderr).toBe(0);
