@@ -7,6 +7,7 @@
  *   node scripts/bootstrap.mjs start [options of `openchamp start`]
  *   node scripts/bootstrap.mjs cluster [options of `openchamp cluster`]
  *   node scripts/bootstrap.mjs test [options and filters of vitest]
+ *   node scripts/bootstrap.mjs packages
  *   node scripts/bootstrap.mjs bench [options of the benchmark]
  *   node scripts/bootstrap.mjs bench:micro [options and filters of vitest]
  *
@@ -64,14 +65,19 @@ const [command, ...rest] = process.argv.slice(2);
 if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
   fail(`This needs Node.js ${OLDEST_NODE} or later, and this is ${process.versions.node}.`);
 }
-const COMMANDS = { start, cluster, test: testWithPrograms, bench, 'bench:micro': microBench };
+const COMMANDS = {
+  packages: () => {},
+  start,
+  cluster,
+  test: testWithPrograms,
+  bench,
+  'bench:micro': microBench,
+};
 if (!Object.hasOwn(COMMANDS, command ?? '')) {
   fail(`Usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [options]`);
 }
 
 ensurePackages();
-ensureBuild();
-ensureProgram(REDIS);
 await COMMANDS[command](rest);
 
 /**
@@ -185,31 +191,42 @@ function aptScript(name) {
     fi`;
 }
 
+/** What running the server takes. */
+function ensureServer() {
+  ensureBuild();
+  ensureProgram(REDIS);
+}
+
 /** The server runs in this process: its signals and its exit code need no passing on. */
 async function start(options) {
+  ensureServer();
   process.argv = [process.argv[0], CLI, 'start', ...options];
   await import(pathToFileURL(CLI).href);
 }
 
 async function cluster(options) {
+  ensureServer();
   ensureProgram(HAPROXY);
   process.argv = [process.argv[0], CLI, 'cluster', ...options];
   await import(pathToFileURL(CLI).href);
 }
 
 async function testWithPrograms(options) {
+  ensureServer();
   for (const program of ['faketime', 'haproxy']) ensureForTests(program);
   process.exitCode = await test(options);
 }
 
 /** Builds the benchmark, which is no part of the server, and runs it. */
 async function bench(options) {
+  ensureServer();
   const tsc = run(process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'bench']);
   if (tsc.status !== 0) fail('The benchmark could not be built.', tsc);
   process.exitCode = await runAttached(process.execPath, [BENCH, ...options]);
 }
 
 async function microBench(options) {
+  ensureServer();
   process.exitCode = await runAttached(process.execPath, [VITEST, 'bench', '--run', ...options]);
 }
 
