@@ -6,7 +6,7 @@ import { startEmbeddedRedis } from '../redis/embedded.js';
 import { type Running, startChild } from './child.js';
 import { checkHaproxy, type GatewayPorts, Haproxy } from './haproxy.js';
 import { Kept } from './kept.js';
-import { freePorts } from './ports.js';
+import { freePorts, isFree } from './ports.js';
 import { untilReady } from './ready.js';
 
 export interface ClusterOptions {
@@ -87,6 +87,11 @@ export class LocalCluster {
   static async start(options: ClusterOptions, signal: AbortSignal): Promise<LocalCluster> {
     const { config, nodes, workers } = options;
     await checkHaproxy();
+    if (!(await isFree(config.PORT, config.HOST))) {
+      throw new Error(
+        `Cannot listen on ${config.HOST} port ${config.PORT}: it is taken, or not allowed; set PORT (or HOST) to another.`,
+      );
+    }
     const ports = await freePorts(1 + workers + 2 * nodes, config.PORT);
     const [adminPort, ...others] = ports as [number, ...number[]];
     const workerPorts = others.slice(0, workers);

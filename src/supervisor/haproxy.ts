@@ -47,7 +47,7 @@ export class Haproxy {
     const list = join(dir, 'gateways.cfg');
     writeFileSync(list, this.backend());
     const process = await startChild({
-      command: ['haproxy', '-db', '-q', '-f', CONFIGURATION, '-f', list],
+      command: ['haproxy', '-db', '-f', CONFIGURATION, '-f', list],
       environment: {
         ...environment,
         PROXY_HOST: host,

@@ -12,10 +12,11 @@ export async function freePorts(count: number, from: number): Promise<number[]> 
   return ports;
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens on a port of an address now. */
+export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
   });
 }
