@@ -8,6 +8,7 @@ import { loadCommand } from './commands/load.js';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
 import { serializers } from './logger.js';
+import type { Operator } from './operator/operator.js';
 
 /** How long a tool waits for Redis, in ms. */
 const PATIENCE_MS = 5000;
@@ -96,15 +97,38 @@ program
   .option('--revoke-tokens', 'revoke all tokens of the account, too, which ends all of its sessions')
   .option('--by <name>', 'who does it, for the log (default: the user of the system)')
   .action((target: string, options: { revokeTokens?: boolean; by?: string }) =>
-    withDeployment(async (deployment, _config, logger) => {
+    withOperator(async (operator, deployment) => {
       const { logOut } = await import('./commands/logout.js');
       const request = {
         target,
         revokeTokens: options.revokeTokens ?? false,
         actor: options.by ?? userName(),
       };
-      await logOut(deployment, request, logger, print);
-      return 0;
+      await logOut(deployment, operator, request, print);
+    }),
+  );
+
+program
+  .command('disable')
+  .description('shut an account: its tokens are revoked, its sessions end, nobody can log in to it')
+  .argument('<username>')
+  .option('--by <name>', 'who does it, for the log (default: the user of the system)')
+  .action((username: string, options: { by?: string }) =>
+    withOperator(async (operator) => {
+      const { disable } = await import('./commands/logout.js');
+      await disable(operator, username, options.by ?? userName(), print);
+    }),
+  );
+
+program
+  .command('enable')
+  .description('open a disabled account again')
+  .argument('<username>')
+  .option('--by <name>', 'who does it, for the log (default: the user of the system)')
+  .action((username: string, options: { by?: string }) =>
+    withOperator(async (operator) => {
+      const { enable } = await import('./commands/logout.js');
+      await enable(operator, username, options.by ?? userName(), print);
     }),
   );
 
@@ -167,6 +191,19 @@ async function withDeployment(
   } finally {
     deployment.close();
   }
+}
+
+/** Runs what an operator does on a deployment. */
+async function withOperator(
+  tool: (operator: Operator, deployment: Deployment) => Promise<void>,
+): Promise<void> {
+  const { Publisher } = await import('./bus/publisher.js');
+  const { Operator } = await import('./operator/operator.js');
+  await withDeployment(async (deployment, _config, logger) => {
+    const publisher = new Publisher(deployment.redis, deployment.keys, logger);
+    await tool(new Operator(deployment, publisher), deployment);
+    return 0;
+  });
 }
 
 function print(line: string): void {

@@ -6,10 +6,14 @@ export interface IssuedToken {
   readonly expiresAt: number;
 }
 
-/** State of an account: its tokens in the order of their issue. Names and passwords are no part of it. */
+/**
+ * State of an account: its tokens in the order of their issue. A disabled one has none, and gets none. Names and
+ * passwords are no part of it.
+ */
 export type AccountState =
   | { readonly status: 'none' }
-  | { readonly status: 'registered'; readonly tokens: readonly IssuedToken[] };
+  | { readonly status: 'registered'; readonly tokens: readonly IssuedToken[] }
+  | { readonly status: 'disabled' };
 
 export const initialAccount: AccountState = { status: 'none' };
 
@@ -32,7 +36,10 @@ export type AccountCommand =
       readonly actor?: string;
       /** The only one to revoke; absent: all. */
       readonly only?: string;
-    };
+    }
+  /** Revokes all tokens, and lets no more be issued. */
+  | { readonly type: 'disable'; readonly actor: string }
+  | { readonly type: 'enable'; readonly actor: string };
 
 /** The events that a command causes, in order. Pure. @throws Error when the command can't apply to the state */
 export function decideAccount(command: AccountCommand, state: AccountState): readonly AccountEvent[] {
@@ -41,12 +48,14 @@ export function decideAccount(command: AccountCommand, state: AccountState): rea
     return [{ type: 'account.registered', data: {} }];
   }
   if (state.status === 'none') throw new Error('There is no such account');
+  const tokens = state.status === 'disabled' ? [] : state.tokens;
 
   switch (command.type) {
     case 'issueToken': {
+      if (state.status === 'disabled') throw new Error('The account is disabled');
       const { token, expiresAt, limit, now } = command;
-      const ended = state.tokens.filter((issued) => issued.expiresAt <= now);
-      const live = state.tokens.filter((issued) => issued.expiresAt > now);
+      const ended = tokens.filter((issued) => issued.expiresAt <= now);
+      const live = tokens.filter((issued) => issued.expiresAt > now);
       const surplus = limit > 0 ? Math.max(0, live.length + 1 - limit) : 0;
       return [
         ...ended.map((old) => revoked(old.token, 'expired')),
@@ -56,9 +65,19 @@ export function decideAccount(command: AccountCommand, state: AccountState): rea
     }
     case 'revokeTokens': {
       const { reason, actor, only } = command;
-      const meant = state.tokens.filter(({ token }) => only === undefined || token === only);
+      const meant = tokens.filter(({ token }) => only === undefined || token === only);
       return meant.map(({ token }) => revoked(token, reason, actor));
     }
+    case 'disable': {
+      const { actor } = command;
+      if (state.status === 'disabled') return [];
+      return [
+        ...tokens.map(({ token }) => revoked(token, 'operator', actor)),
+        { type: 'account.disabled', data: { actor } },
+      ];
+    }
+    case 'enable':
+      return state.status === 'disabled' ? [{ type: 'account.enabled', data: { actor: command.actor } }] : [];
     default:
       return unknown(command);
   }
@@ -71,8 +90,17 @@ export function evolveAccount(state: AccountState, event: AccountEvent): Account
     return { status: 'registered', tokens: [] };
   }
   if (state.status === 'none') throw new Error(`${event.type} cannot come before account.registered`);
+  if (event.type === 'account.enabled') {
+    if (state.status !== 'disabled') throw new Error('account.enabled cannot come before account.disabled');
+    return { status: 'registered', tokens: [] };
+  }
+  if (state.status === 'disabled') throw new Error(`${event.type} cannot come to a disabled account`);
 
   switch (event.type) {
+    case 'account.disabled':
+      if (state.tokens.length > 0)
+        throw new Error('account.disabled cannot come before its tokens are revoked');
+      return { status: 'disabled' };
     case 'token.issued':
       return { status: 'registered', tokens: [...state.tokens, { ...event.data }] };
     case 'token.revoked':

@@ -1,8 +1,6 @@
-import type { Logger } from 'pino';
-import { Publisher } from '../bus/publisher.js';
-import { endFromOutside } from '../cluster/ending.js';
 import type { Deployment } from '../deployment.js';
-import { noChange } from '../store/change.js';
+import type { KnownAccount, Operator } from '../operator/operator.js';
+import { isLive } from '../session/state.js';
 import { accountOfSession, isSessionId } from '../store/ids.js';
 
 export interface LogoutRequest {
@@ -20,61 +18,74 @@ export interface LogoutRequest {
  */
 export async function logOut(
   deployment: Deployment,
+  operator: Operator,
   { target, revokeTokens, actor }: LogoutRequest,
-  logger: Logger,
   print: (line: string) => void,
 ): Promise<void> {
-  const { accountId, username, sessionIds } = await find(deployment, target);
-  let ids = sessionIds;
+  const { account, session } = await find(deployment, operator, target);
+  let ended: string[];
   if (revokeTokens) {
-    const count = await revoke(deployment, accountId, username, actor);
-    ids = [...(await deployment.sessions.loadAll(accountId)).keys()];
-    print(`${count} ${count === 1 ? 'token' : 'tokens'} revoked`);
+    const { tokens, sessions } = await operator.revokeTokens(account, actor);
+    print(`${tokens} ${tokens === 1 ? 'token' : 'tokens'} revoked`);
+    ended = sessions;
+  } else if (session !== undefined) {
+    ended = (await operator.logOut(session, actor)) ? [session] : [];
+  } else {
+    ended = await operator.logOutAccount(account.accountId, actor);
   }
-  const { sessions, redis, keys } = deployment;
-  const publisher = new Publisher(redis, keys, logger);
-  const ended = await Promise.all(
-    ids.map((id) =>
-      endFromOutside(publisher, id, { type: 'logOut', by: 'operator', actor }, (session, command) =>
-        sessions.execute(session, command),
-      ),
-    ),
-  );
-  for (const [i, id] of ids.entries()) if (ended[i]) print(`session ${id} ended`);
-  if (!ended.includes(true)) print('no session to end');
+  printEnded(ended, print);
 }
 
-async function revoke(
-  { accounts, committer }: Deployment,
-  accountId: string,
+/** Shuts an account, and prints what has ended. @throws Error with one clear sentence when there is none of that name */
+export async function disable(
+  operator: Operator,
   username: string,
   actor: string,
-): Promise<number> {
-  const command = { type: 'revokeTokens', reason: 'operator', actor } as const;
-  const done = await accounts.execute(accountId, username, command, noChange, (operation) =>
-    committer.commit(operation),
-  );
-  return done?.before.status === 'registered' ? done.before.tokens.length : 0;
+  print: (line: string) => void,
+): Promise<void> {
+  const ended = await operator.disable(await accountOf(operator, username), actor);
+  print('account disabled');
+  printEnded(ended, print);
+}
+
+/** Opens a disabled account again. @throws Error with one clear sentence when there is none of that name */
+export async function enable(
+  operator: Operator,
+  username: string,
+  actor: string,
+  print: (line: string) => void,
+): Promise<void> {
+  await operator.enable(await accountOf(operator, username), actor);
+  print('account enabled');
+}
+
+async function accountOf(operator: Operator, username: string): Promise<KnownAccount> {
+  const account = await operator.account(username);
+  if (!account) throw new Error(`There is no account ${JSON.stringify(username)}.`);
+  return account;
+}
+
+function printEnded(sessions: readonly string[], print: (line: string) => void): void {
+  for (const id of sessions) print(`session ${id} ended`);
+  if (sessions.length === 0) print('no session to end');
 }
 
 interface Found {
-  readonly accountId: string;
-  readonly username: string;
-  readonly sessionIds: string[];
+  readonly account: KnownAccount;
+  /** The only one that is meant. */
+  readonly session?: string;
 }
 
 /** A text that has the form of a session id means the session if there is one, and a username otherwise. */
-async function find({ accounts, sessions, tokens }: Deployment, target: string): Promise<Found> {
+async function find({ sessions, tokens }: Deployment, operator: Operator, target: string): Promise<Found> {
   if (isSessionId(target)) {
     const { state } = await sessions.load(target);
-    if (state.status === 'attached' || state.status === 'detached') {
+    if (isLive(state)) {
       const username = (await tokens.usernameOf(state)) ?? '';
-      return { accountId: accountOfSession(target), username, sessionIds: [target] };
+      return { account: { accountId: accountOfSession(target), username }, session: target };
     }
   }
-  const username = target.normalize('NFC');
-  const credentials = await accounts.find(username);
-  if (!credentials) throw new Error(`There is no account or live session ${JSON.stringify(target)}.`);
-  const { accountId } = credentials;
-  return { accountId, username, sessionIds: [...(await sessions.loadAll(accountId)).keys()] };
+  const account = await operator.account(target);
+  if (!account) throw new Error(`There is no account or live session ${JSON.stringify(target)}.`);
+  return { account };
 }

@@ -1,6 +1,26 @@
 // Generated from schemas/ by `npm run generate`. Change the schemas, not this file.
 
 /**
+ * An operator has shut an account: its tokens were revoked, nobody can log in to it. Subject: the account.
+ */
+export interface AccountDisabled {
+  /**
+   * Which operator.
+   */
+  actor: string;
+}
+
+/**
+ * An operator has opened a disabled account again. Subject: the account.
+ */
+export interface AccountEnabled {
+  /**
+   * Which operator.
+   */
+  actor: string;
+}
+
+/**
  * An account was created. Subject: the account.
  */
 export type AccountRegistered = Record<string, never>;
@@ -246,6 +266,8 @@ export interface TokenRevoked {
 
 /** The data of each type of event. */
 export interface EventData {
+  'account.disabled': AccountDisabled;
+  'account.enabled': AccountEnabled;
   'account.registered': AccountRegistered;
   'match.ended': MatchEnded;
   'match.failed': MatchFailed;

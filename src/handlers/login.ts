@@ -34,8 +34,7 @@ export function loginHandler(context: Context): Handler {
       );
       if (!credentials || !isRight) {
         await context.attempts.loginFailed(client.address);
-        context.logger.info({ address: client.address, account: credentials?.accountId }, 'login failed');
-        client.send(ANSWERS.badCredentials);
+        refuse(context, client, credentials?.accountId);
         return;
       }
       forgive(context, client, username);
@@ -54,8 +53,15 @@ export function loginHandler(context: Context): Handler {
         beginning.commit,
       );
       if (issued) await begun(context, client, owner, beginning, issued.at, authSuccess(username, token));
+      else refuse(context, client, accountId);
     },
   });
+}
+
+/** One answer for all reasons, also for a disabled account. */
+function refuse(context: Context, client: Client, account: string | undefined): void {
+  context.logger.info({ address: client.address, account }, 'login failed');
+  client.send(ANSWERS.badCredentials);
 }
 
 interface Authentication {

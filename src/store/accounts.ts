@@ -96,7 +96,8 @@ export class Accounts {
   /**
    * Takes a command through: load, decide, commit, and again on the fresh state when somebody else was faster.
    * @param also a change of the same partition to commit together with it
-   * @returns when it was recorded (Redis' time in ms), and the state before; null when a check of `also` failed
+   * @returns when it was recorded (Redis' time in ms), and the state before; null when a token is wanted and the account
+   *   is disabled, or when a check of `also` failed
    * @throws Unavailable, and whatever `commit` throws
    */
   async execute(
@@ -108,6 +109,7 @@ export class Accounts {
   ): Promise<{ at: number; before: AccountState } | null> {
     let current = await this.load(accountId);
     for (;;) {
+      if (command.type === 'issueToken' && current.state.status === 'disabled') return null;
       const change = this.changeOf(accountId, username, current, [command]);
       if (change.events.length + also.events.length === 0) return { at: 0, before: current.state };
       const result = await commit(operationOf(this.partitionOf(accountId), change, also));
@@ -144,8 +146,8 @@ export class Accounts {
           writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
       }
     }
-    if (state.status === 'registered') {
-      writes.push(['put', this.keyOf(accountId), '', version, bodyOf(state.tokens), 0]);
+    if (state.status !== 'none') {
+      writes.push(['put', this.keyOf(accountId), '', version, bodyOf(state), 0]);
     }
     const check = { key: this.keyOf(accountId), version: before.version, at: before.at };
     return { checks: [check], events, writes };
@@ -172,13 +174,19 @@ export class Accounts {
 /** Reads an account's record. */
 export function readAccount(record: StoredRecord | null): StoredAccount {
   if (!record) return NOT_REGISTERED;
+  const { version, at } = record;
+  if (record.body === DISABLED) return { state: { status: 'disabled' }, version, at };
   const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({
     token,
     expiresAt,
   }));
-  return { state: { status: 'registered', tokens }, version: record.version, at: record.at };
+  return { state: { status: 'registered', tokens }, version, at };
 }
 
-function bodyOf(tokens: readonly IssuedToken[]): string {
-  return JSON.stringify(tokens.map(({ token, expiresAt }) => [token, expiresAt]));
+/** The body of a disabled account's record, JSON; that of another is its tokens. */
+const DISABLED = '"disabled"';
+
+function bodyOf(state: Exclude<AccountState, { status: 'none' }>): string {
+  if (state.status === 'disabled') return DISABLED;
+  return JSON.stringify(state.tokens.map(({ token, expiresAt }) => [token, expiresAt]));
 }

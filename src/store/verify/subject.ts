@@ -56,7 +56,7 @@ export function readSubject(subject: string, record: StoredRecord): SubjectState
 /** Whether a subject in this state has a record. */
 export function isStored(state: SubjectState): boolean {
   if (state.kind === 'session') return isLive(state.session);
-  if (state.kind === 'account') return state.account.status === 'registered';
+  if (state.kind === 'account') return state.account.status !== 'none';
   // a failed one is until its players have been seen to
   return state.match.status === 'formed' || state.match.status === 'started';
 }
@@ -65,6 +65,7 @@ export function isStored(state: SubjectState): boolean {
 export function inWords(state: SubjectState): string {
   if (state.kind === 'account') {
     if (state.account.status === 'none') return 'not registered';
+    if (state.account.status === 'disabled') return 'disabled';
     const tokens = state.account.tokens.map(({ token, expiresAt }) => `${token} until ${expiresAt}`);
     return `registered with ${tokens.length === 0 ? 'no token' : `tokens ${tokens.join(', ')}`}`;
   }

@@ -69,6 +69,28 @@ describe('an account', () => {
     ]);
   });
 
+  it('is disabled: it loses its tokens, and gets none until it is enabled', () => {
+    const state = stateAfter(registered, issued('t1', 1000));
+    const events = decideAccount({ type: 'disable', actor: 'ops' }, state);
+    expect(events).toEqual([
+      { type: 'token.revoked', data: { token: 't1', reason: 'operator', actor: 'ops' } },
+      { type: 'account.disabled', data: { actor: 'ops' } },
+    ]);
+    const disabled = events.reduce(evolveAccount, state);
+    expect(disabled).toEqual({ status: 'disabled' });
+    expect(decideAccount({ type: 'disable', actor: 'ops' }, disabled)).toEqual([]);
+    expect(decideAccount({ type: 'revokeTokens', reason: 'account' }, disabled)).toEqual([]);
+    expect(() => decideAccount(issue('t2'), disabled)).toThrow();
+    expect(() => evolveAccount(disabled, issued('t2', 1))).toThrow();
+    expect(() => evolveAccount(state, { type: 'account.disabled', data: { actor: 'ops' } })).toThrow();
+
+    const enabled = decideAccount({ type: 'enable', actor: 'ops' }, disabled);
+    expect(enabled).toEqual([{ type: 'account.enabled', data: { actor: 'ops' } }]);
+    expect(enabled.reduce(evolveAccount, disabled)).toEqual({ status: 'registered', tokens: [] });
+    expect(decideAccount({ type: 'enable', actor: 'ops' }, state)).toEqual([]);
+    expect(() => evolveAccount(state, enabled[0]!)).toThrow();
+  });
+
   it('loses all tokens at once', () => {
     const state = stateAfter(registered, issued('t1', 1000), issued('t2', 1000));
     const events = decideAccount({ type: 'revokeTokens', reason: 'account' }, state);
@@ -92,7 +114,7 @@ describe('an account', () => {
           now += pause;
           const command = issue(`t${i}`, { now, limit, expiresAt: now + ttl });
           state = decideAccount(command, state).reduce(evolveAccount, state);
-          if (state.status === 'none') throw new Error('it is registered');
+          if (state.status !== 'registered') throw new Error('it is registered');
           expect(state.tokens.length).toBeLessThanOrEqual(limit);
           expect(new Set(state.tokens.map(({ token }) => token)).size).toBe(state.tokens.length);
           expect(state.tokens.every(({ expiresAt }) => expiresAt > now)).toBe(true);
