@@ -62,10 +62,12 @@ export interface Server {
   readonly passwordsQueued: number;
   /** Messages that have come, by type; those without a schema of their own as `other`. */
   readonly messages: ReadonlyMap<string, number>;
+  /** Resolves when an operator wants the node to go, to who that is. */
+  readonly dismissed: Promise<string>;
   /** Why it should get no more clients; null if it may. */
   unreadiness(): string | null;
-  /** Sends the clients elsewhere and records it. Resolves to whether everything was recorded. */
-  drain(): Promise<boolean>;
+  /** Sends the clients elsewhere and records it; `actor`: who wants it. Resolves to whether everything was recorded. */
+  drain(actor?: string): Promise<boolean>;
 }
 
 /** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
@@ -74,6 +76,11 @@ export async function startServer(config: Config, deployment: Deployment, logger
   const node = config.nodeId;
 
   // who is here, who else is there
+  let isDraining = false;
+  let dismiss: (by: string) => void;
+  const dismissed = new Promise<string>((resolve) => {
+    dismiss = resolve;
+  });
   const presence = new Presence<Client>();
   const leases = new Leases({
     redis,
@@ -82,6 +89,11 @@ export async function startServer(config: Config, deployment: Deployment, logger
     leaseMs: config.LEASE_SECONDS * 1000,
     clock,
     logger,
+    report: () => ({
+      connections: gateway?.size ?? 0,
+      sessions: presence.size,
+      draining: isDraining,
+    }),
     onLost: () => reconciler.request(),
   });
   const population = new Population(node, SILENCE_MS);
@@ -99,6 +111,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
       for (const id of sessionIds) presence.holderOf(id)?.send(frame);
     },
     onDoubt: () => reconciler.request(),
+    onDrain: (by) => dismiss(by),
   });
   const reconciler = new Reconciler({
     redis,
@@ -202,9 +215,9 @@ export async function startServer(config: Config, deployment: Deployment, logger
   bus.start();
 
   const { port } = gateway;
-  let isDraining = false;
   return {
     port,
+    dismissed,
     get messages() {
       return new Map([...messages].map(([type, { count }]) => [type, count]));
     },
@@ -220,17 +233,18 @@ export async function startServer(config: Config, deployment: Deployment, logger
     unreadiness() {
       if (isDraining) return 'going away';
       if (!redis.isReady) return 'Redis cannot be reached';
+      if (leases.isOverdue) return 'the lease of the node has run out';
       if (committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS) return 'the event log cannot be written';
       return bus.isSubscribed ? null : 'the bus is not subscribed';
     },
-    async drain() {
+    async drain(actor) {
       isDraining = true;
       gateway.stopListening();
       reconciler.close();
       const spreadMs = config.DRAIN_SECONDS * 1000;
       const leave = async (client: Client) => {
         const session = presence.release(client);
-        if (session) await detach(context, session, 'drained');
+        if (session) await detach(context, session, 'drained', actor);
       };
       const deadline = performance.now() + spreadMs + FLUSH_MS;
       const leaving = drain(gateway.connections(), spreadMs, leave).then(() => true);

@@ -2,15 +2,18 @@ import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyReply, fastify } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { type ApiOptions, api } from './api.js';
 
 export interface AdminOptions {
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
   /** Why the process can't do its work now; null if it can. */
-  readonly readiness: () => string | null;
+  readonly readiness: () => Promise<string | null>;
   /** What `/metrics` shows. */
   readonly registry: Registry;
+  /** The API of operators; null: there is none. */
+  readonly api: ApiOptions | null;
   readonly logger: Logger;
 }
 
@@ -24,8 +27,12 @@ export interface Admin {
 /** How long a request may take to come in, in ms. */
 const REQUEST_MS = 10_000;
 
-/** Serves probes and metrics. @throws Error with one clear sentence when the port can't be had */
-export async function startAdmin({ host, port, readiness, registry, logger }: AdminOptions): Promise<Admin> {
+/** Letters of a username, percent-encoded, and some more. */
+const MAX_PARAMETER = 4096;
+
+/** Serves probes and metrics, and the API. @throws Error with one clear sentence when the port can't be had */
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const { host, port, readiness, registry, logger } = options;
   const failed = (error: FastifyError, _request: unknown, reply: FastifyReply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500) logger.error({ err: error }, 'an operator was not answered');
@@ -34,18 +41,21 @@ export async function startAdmin({ host, port, readiness, registry, logger }: Ad
   const app = fastify({
     requestTimeout: REQUEST_MS,
     forceCloseConnections: true,
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } }, // numbers in queries; nothing is left out unsaid
+    routerOptions: { maxParamLength: MAX_PARAMETER },
     frameworkErrors: failed,
   });
   app.setErrorHandler(failed);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send('Not found'));
   app.get('/livez', () => 'ok');
-  app.get('/readyz', (_request, reply) => {
-    const reason = readiness();
+  app.get('/readyz', async (_request, reply) => {
+    const reason = await readiness();
     return reply.code(reason === null ? 200 : 503).send(reason ?? 'ok');
   });
   app.get('/metrics', async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
   );
+  if (options.api) await app.register(api, { prefix: '/api', ...options.api });
 
   try {
     await app.listen({ host, port });

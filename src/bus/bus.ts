@@ -28,6 +28,8 @@ export interface BusOptions {
    * taken for lost.
    */
   readonly onDoubt: () => void;
+  /** An operator wants the node to go. */
+  readonly onDrain: (by: string) => void;
 }
 
 /** A node that has not been heard for three of its heartbeats is not there. */
@@ -123,10 +125,11 @@ export class Bus {
   }
 
   private take(notice: Notice): void {
-    const { onLoss, onDoubt, onDelivery } = this.options;
+    const { onLoss, onDoubt, onDelivery, onDrain } = this.options;
     if (notice.type === 'ended') onLoss(notice.session, notice.by);
     else if (notice.type === 'taken_over') onLoss(notice.session, 'taken_over', notice.connection);
     else if (notice.type === 'reaped') onDoubt();
+    else if (notice.type === 'drain') onDrain(notice.by);
     else if (notice.type === 'frame') onDelivery(notice.sessions, notice.frame);
   }
 }

@@ -10,6 +10,8 @@ export type Notice =
   | { readonly type: 'ended'; readonly session: string; readonly by: OutsideEnd }
   | { readonly type: 'taken_over'; readonly session: string; readonly connection: number }
   | { readonly type: 'reaped' }
+  /** An operator (`by`) wants the node to go, as by SIGTERM. */
+  | { readonly type: 'drain'; readonly by: string }
   | { readonly type: 'frame'; readonly sessions: readonly string[]; readonly frame: string };
 
 /** Publishes to the nodes. */
@@ -33,6 +35,12 @@ export class Publisher {
   /** Sessions of a node were detached because it was taken for lost: should it live after all, it has to compare. Never rejects. */
   reaped(node: string): Promise<void> {
     return this.notify(node, { type: 'reaped' });
+  }
+
+  /** A node is to go, as by SIGTERM; `by` says who wants it. @returns whether it has heard that @throws Unavailable */
+  async drain(node: string, by: string): Promise<boolean> {
+    const notice: Notice = { type: 'drain', by };
+    return (await reading(this.publish(this.keys.nodeChannel(node), JSON.stringify(notice)))) > 0;
   }
 
   /** This node lives. Never rejects. */
@@ -62,8 +70,9 @@ export class Publisher {
     }
   }
 
-  private publish(channel: string, text: string): Promise<unknown> {
+  /** @returns how many have heard it */
+  private async publish(channel: string, text: string): Promise<number> {
     const { raw, isCluster } = this.redis;
-    return isCluster ? raw.spublish(channel, text) : raw.publish(channel, text);
+    return Number(await (isCluster ? raw.spublish(channel, text) : raw.publish(channel, text)));
   }
 }

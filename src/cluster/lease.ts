@@ -4,6 +4,17 @@ import type { RedisClock } from '../redis/clock.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
 
+/** What a gateway node says of itself with its lease. */
+export interface NodeReport {
+  /** Open connections of clients. */
+  readonly connections: number;
+  /** Sessions attached to it. */
+  readonly sessions: number;
+  readonly draining: boolean;
+  /** When it began, by Redis' time in ms since the epoch. */
+  readonly startedAt: number;
+}
+
 export interface LeaseOptions {
   readonly redis: RedisClient;
   readonly keys: Keys;
@@ -12,9 +23,13 @@ export interface LeaseOptions {
   readonly leaseMs: number;
   readonly clock: RedisClock;
   readonly logger: Logger;
+  readonly report: () => Omit<NodeReport, 'startedAt'>;
   /** The lease had run out: others may have taken this node for lost. */
   readonly onLost: () => void;
 }
+
+/** A node that went without a word is listed as lost for this long. */
+const FORGOTTEN_MS = 3_600_000;
 
 /** The sign of life of this node, and a look at those of others. */
 export class Leases {
@@ -24,6 +39,7 @@ export class Leases {
   private readonly uptime: Uptime;
   private foundLostAt = Number.NEGATIVE_INFINITY;
   private renewedAt = 0;
+  private startedAt: number | undefined;
 
   constructor(private readonly options: LeaseOptions) {
     this.uptime = new Uptime(options.leaseMs);
@@ -75,21 +91,26 @@ export class Leases {
     this.closed = true;
     clearInterval(this.timer);
     const { redis, keys, node, logger } = this.options;
-    await redis.raw.del(keys.lease(node)).catch((error: unknown) => {
+    const released = [redis.raw.del(keys.lease(node)), redis.raw.zrem(keys.gateways(), node)];
+    await Promise.all(released).catch((error: unknown) => {
       logger.debug({ err: error }, 'lease is left to run out');
     });
   }
 
   private async renew(): Promise<void> {
-    const { redis, keys, node, leaseMs, clock, logger, onLost } = this.options;
+    const { redis, keys, node, leaseMs, clock, logger, report, onLost } = this.options;
     const key = keys.lease(node);
     const sentAt = performance.now();
-    const [previous, now] = await Promise.all([
-      redis.raw.set(key, '1', 'PX', leaseMs, 'GET'),
+    this.startedAt ??= clock.now();
+    const now = clock.now();
+    const [previous, time] = await Promise.all([
+      redis.raw.set(key, JSON.stringify({ ...report(), startedAt: this.startedAt }), 'PX', leaseMs, 'GET'),
       redis.time(key),
+      redis.raw.zadd(keys.gateways(), now, node),
+      redis.raw.zremrangebyscore(keys.gateways(), '-inf', now - FORGOTTEN_MS),
     ]);
     if (this.closed) return;
-    clock.observe(now);
+    clock.observe(time);
     this.uptime.seen();
     this.renewedAt = sentAt;
     if (previous === null && this.held) {

@@ -1,11 +1,15 @@
 import type { Logger } from 'pino';
 import { createMetrics } from '../admin/metrics.js';
 import { startAdmin } from '../admin/server.js';
+import { Publisher } from '../bus/publisher.js';
 import { type Config, checkTls, defaultRedis } from '../config/config.js';
 import { type Deployment, openDeployment } from '../deployment.js';
 import { createLogger } from '../logger.js';
+import { Operator } from '../operator/operator.js';
+import type { RedisClient } from '../redis/client.js';
 import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
 import type { Server } from '../server.js';
+import { within } from '../within.js';
 import { startWorker, type Worker } from '../worker.js';
 import { banner } from './banner.js';
 import { untilToldToEnd } from './signals.js';
@@ -41,9 +45,12 @@ export async function run(role: Role, config: Config): Promise<number> {
     logger.info(ports, role === 'work' ? 'worker started' : 'listening');
     if (role === 'start') process.stdout.write(banner(config, ports));
 
-    const reason = await Promise.race([ending, ...(embedded ? [unexpectedEnd(embedded)] : [])]);
-    logger.info({ reason }, 'going away');
-    const isRecorded = server ? await server.drain() : true;
+    const told = ending.then((signal) => ({ reason: signal, actor: undefined }));
+    const dismissed = server?.dismissed.then((actor) => ({ reason: 'drained by an operator', actor }));
+    const broken = embedded && unexpectedEnd(embedded).then((reason) => ({ reason, actor: undefined }));
+    const { reason, actor } = await Promise.race([told, dismissed ?? told, broken ?? told]);
+    logger.info({ reason, actor }, 'going away');
+    const isRecorded = server ? await server.drain(actor) : true;
     if (!isRecorded) logger.error('not everything could be recorded in the event log');
     return isRecorded ? 0 : EXIT_NOT_RECORDED;
   } finally {
@@ -96,14 +103,25 @@ async function startNode(
       }
     },
   });
-  const { close } = deployment;
+  const { close, redis, keys } = deployment;
+  const publisher = new Publisher(redis, keys, logger);
   takeDown.push(async () => close());
 
   const admin = await startAdmin({
     host: config.ADMIN_HOST,
     port: config.ADMIN_PORT,
-    readiness: () => unreadiness(role, server, worker),
+    readiness: async () => unreadiness(role, server, worker) ?? (await unanswering(redis)),
     registry: metrics.registry,
+    api:
+      config.ADMIN_TOKEN === undefined
+        ? null
+        : {
+            token: config.ADMIN_TOKEN,
+            deployment,
+            operator: new Operator(deployment, publisher),
+            publisher,
+            logger,
+          },
     logger,
   });
   takeDown.push(() => admin.close());
@@ -119,6 +137,18 @@ function unreadiness(role: Role, server: Server | undefined, worker: Worker | un
   if ((role !== 'work' && !server) || (role !== 'serve' && !worker)) return 'starting';
   return server?.unreadiness() ?? worker?.unreadiness() ?? null;
 }
+
+/** Whether Redis answers at all: a connection may be open and dead. */
+async function unanswering(redis: RedisClient): Promise<string | null> {
+  const answer = await within(
+    ROUND_TRIP_MS,
+    redis.raw.ping().catch(() => null),
+  );
+  return answer === 'PONG' ? null : 'Redis does not answer';
+}
+
+/** How long Redis may take to answer a node that is ready, in ms. */
+const ROUND_TRIP_MS = 1000;
 
 /** uWebSockets is a binary for certain platforms; where it can't load, only gateways suffer. */
 async function loadServer(): Promise<typeof import('../server.js').startServer> {

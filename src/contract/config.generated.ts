@@ -29,6 +29,10 @@ export interface ConfigVariables {
    */
   ADMIN_PORT: number;
   /**
+   * Bearer token of the operators' API on ADMIN_PORT. Unset: there are only probes and metrics.
+   */
+  ADMIN_TOKEN?: string;
+  /**
    * A single Redis, by URL or Unix socket. Not together with REDIS_SENTINELS or REDIS_CLUSTER.
    */
   REDIS_URL?: string;

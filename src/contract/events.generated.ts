@@ -151,6 +151,10 @@ export type DetachReason = 'closed' | 'drained' | 'node_lost' | 'taken_over';
  */
 export interface SessionDetached {
   reason: DetachReason;
+  /**
+   * Which operator had the node drained.
+   */
+  actor?: string;
 }
 
 /**

@@ -166,9 +166,11 @@ export async function detach(
   context: Context,
   session: HeldSession,
   reason: 'closed' | 'drained',
+  actor?: string,
 ): Promise<void> {
   const { attachment } = session.known.state;
-  await context.sessions.settle(session.id, { type: 'detach', attachment, reason }, session.known);
+  const command = { type: 'detach', attachment, reason, ...(actor !== undefined && { actor }) } as const;
+  await context.sessions.settle(session.id, command, session.known);
 }
 
 /** A session that its client was not told of, or can't be told of any more: leaves it detached. */

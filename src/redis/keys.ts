@@ -134,9 +134,14 @@ export class Keys {
     return `${this.prefix}{${partition}}:fence:${accountId}:${reservation}`;
   }
 
-  /** String with an expiry: a node lives. */
+  /** String with an expiry: a gateway node lives, and what it says of itself. */
   lease(node: string): string {
     return `${this.prefix}{nodes}:lease:${node}`;
+  }
+
+  /** Sorted set: gateway nodes, by when they last had a lease (ms). */
+  gateways(): string {
+    return `${this.prefix}{nodes}:gateways`;
   }
 
   /** String: the number of partitions, written at first boot. */

@@ -22,7 +22,13 @@ export type SessionCommand =
   /** Attach again to the connection that never went away, after its node was taken for lost. */
   | { readonly type: 'reclaim'; readonly attachment: Attachment }
   /** The connection is gone, or its node is going. */
-  | { readonly type: 'detach'; readonly attachment: Attachment; readonly reason: 'closed' | 'drained' }
+  | {
+      readonly type: 'detach';
+      readonly attachment: Attachment;
+      readonly reason: 'closed' | 'drained';
+      /** Which operator drains the node. */
+      readonly actor?: string;
+    }
   /** The node is gone. */
   | { readonly type: 'loseNode'; readonly node: string }
   /** The client says goodbye on its connection. */

@@ -49,7 +49,7 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
         : refused('attached_elsewhere');
     case 'detach':
       return isAttachedTo(state, command.attachment)
-        ? happened(...detached(state, command.reason))
+        ? happened(...detached(state, command.reason, command.actor))
         : refused('not_attached_here');
     case 'loseNode':
       return state.status === 'attached' && state.attachment.node === command.node
@@ -120,8 +120,9 @@ function leaving({ play }: LiveState, reason: 'detached' | 'ended'): SessionEven
   return play?.status === 'waiting' ? [{ type: 'queue.left', data: { reason } }] : [];
 }
 
-function detached(state: LiveState, reason: DetachReason): SessionEvent[] {
-  return [...leaving(state, 'detached'), { type: 'session.detached', data: { reason } }];
+function detached(state: LiveState, reason: DetachReason, actor?: string): SessionEvent[] {
+  const data = actor === undefined ? { reason } : { reason, actor };
+  return [...leaving(state, 'detached'), { type: 'session.detached', data }];
 }
 
 function startedData(command: Extract<SessionCommand, { type: 'start' }>) {

@@ -154,7 +154,14 @@ describe('the operators’ HTTP server', () => {
 
   async function start(): Promise<string> {
     const { registry } = createMetrics(IDLE);
-    admin = await startAdmin({ host: '127.0.0.1', port: 0, readiness: () => reason, registry, logger });
+    admin = await startAdmin({
+      host: '127.0.0.1',
+      port: 0,
+      readiness: async () => reason,
+      registry,
+      api: null,
+      logger,
+    });
     return `http://127.0.0.1:${admin.port}`;
   }
 
@@ -196,7 +203,14 @@ describe('the operators’ HTTP server', () => {
 
   it('can’t be started at an address that isn’t there', async () => {
     const { registry } = createMetrics(IDLE);
-    const starting = startAdmin({ host: '203.0.113.1', port: 0, readiness: () => null, registry, logger });
+    const starting = startAdmin({
+      host: '203.0.113.1',
+      port: 0,
+      readiness: async () => null,
+      registry,
+      api: null,
+      logger,
+    });
     await expect(starting).rejects.toThrow(/^Cannot listen on 203\.0\.113\.1 port 0: .* ADMIN_HOST/);
   });
 });

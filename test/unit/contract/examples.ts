@@ -351,8 +351,13 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   ),
   'events/session.detached.json': event(
     { reason: 'closed' },
-    [{ reason: 'drained' }, { reason: 'node_lost' }, { reason: 'taken_over' }],
-    [{ reason: 'other' }, { reason: null }],
+    [
+      { reason: 'drained' },
+      { reason: 'drained', actor: 'ops' },
+      { reason: 'node_lost' },
+      { reason: 'taken_over' },
+    ],
+    [{ reason: 'other' }, { reason: null }, ...badActors],
   ),
   'events/session.renamed.json': event(
     { chosen: true },

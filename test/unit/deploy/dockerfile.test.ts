@@ -68,8 +68,9 @@ describe('the Dockerfile', () => {
     const admin = await startAdmin({
       host: '127.0.0.1',
       port: 0,
-      readiness: () => 'Redis cannot be reached',
+      readiness: async () => 'Redis cannot be reached',
       registry: new Registry(),
+      api: null,
       logger: pino({ level: 'silent' }),
     });
     onTestFinished(() => admin.close());

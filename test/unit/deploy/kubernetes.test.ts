@@ -83,8 +83,9 @@ describe.skipIf(!isChecked)('the manifests in k8s/', () => {
     const admin = await startAdmin({
       host: '127.0.0.1',
       port: 0,
-      readiness: () => null,
+      readiness: async () => null,
       registry,
+      api: null,
       logger: pino({ level: 'silent' }),
     });
     try {
