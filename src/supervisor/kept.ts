@@ -15,7 +15,7 @@ const STEADY_MS = 10_000;
 /** A process that is started again when it ends, later and later if it ends again and again. */
 export class Kept {
   private running: Running | undefined;
-  /** While it is being started again, or replaced. */
+  /** While it is being started, or replaced. */
   private changing: Promise<void> | undefined;
   private startedAt = 0;
   private failures = 0;
@@ -29,7 +29,7 @@ export class Kept {
 
   /** Starts it for the first time, and waits until it is ready. @throws Error with one clear sentence */
   async start(): Promise<void> {
-    await this.begin();
+    await this.change(() => this.begin());
   }
 
   /** Ends it in order and starts it again; resolves when it is ready, or not wanted any more. */
@@ -48,7 +48,7 @@ export class Kept {
   /** Ends it for good. @returns how it ended; null if it wasn't running */
   async stop(): Promise<Exit | null> {
     this.ending.abort();
-    await this.changing;
+    await this.changing?.catch(() => {}); // who started it is told
     return (await this.running?.stop()) ?? null;
   }
 
@@ -70,10 +70,11 @@ export class Kept {
   }
 
   private change(work: () => Promise<void>): Promise<void> {
-    this.changing = work().finally(() => {
-      this.changing = undefined;
+    const changing = work().finally(() => {
+      if (this.changing === changing) this.changing = undefined; // it may have ended at once, and be started again
     });
-    return this.changing;
+    this.changing = changing;
+    return changing;
   }
 
   private async beginAgain(): Promise<void> {
