@@ -1,11 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { CliProcess, type Environment, type Exit, type LogLine } from './cliProcess.js';
-import { eventually } from './eventually.js';
+import { CliProcess, type Environment } from './cliProcess.js';
 import { Fleet } from './fleet.js';
 import { tempDir } from './guardian.js';
 import { onFreePorts } from './ports.js';
+import { Supervised } from './supervised.js';
 
 /** HAProxy's folder may be missing from the PATH of those who aren't root. */
 process.env.PATH += ':/usr/sbin:/usr/local/sbin';
@@ -17,14 +17,16 @@ export const HAS_HAPROXY = spawnSync('haproxy', ['-v']).status === 0;
 const READY_TIMEOUT_MS = 40_000;
 
 /** A running `openchamp cluster`, with data of its own. */
-export class LocalCluster {
+export class LocalCluster extends Supervised {
   private constructor(
-    private readonly cli: CliProcess,
+    cli: CliProcess,
     /** The deployment, for the command line and for looking at its log. */
     readonly fleet: Fleet,
     private readonly port: number,
     private readonly redis: Redis,
-  ) {}
+  ) {
+    super(cli);
+  }
 
   /** Starts one and waits until it is ready. */
   static start(args: readonly string[], env: Environment = {}): Promise<LocalCluster> {
@@ -61,66 +63,9 @@ export class LocalCluster {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  get pid(): number {
-    return this.cli.pid;
-  }
-
-  get stderr(): string {
-    return this.cli.stderr;
-  }
-
-  /** Everything that its processes have logged. */
-  get logs(): readonly LogLine[] {
-    return this.cli.logs;
-  }
-
-  get exited(): Promise<Exit> {
-    return this.cli.exited;
-  }
-
-  /** How often each process has been started, such as `gateway-1`; the id of the last one. */
-  started(name: string): { readonly times: number; readonly pid: number } {
-    const lines = this.logs.filter(({ msg, process }) => msg === 'started' && process === name);
-    return { times: lines.length, pid: Number(lines.at(-1)?.pid) };
-  }
-
-  /** Waits until a process has been started so many times. */
-  async untilStarted(name: string, times: number): Promise<void> {
-    await eventually(() => this.started(name).times >= times, {
-      timeoutMs: 30_000,
-      message: `${name} is started ${times} times`,
-    });
-  }
-
-  logLine(msg: string): Promise<LogLine> {
-    return this.cli.logLine((line) => line.msg === msg, 60_000);
-  }
-
-  kill(signal: NodeJS.Signals): void {
-    this.cli.kill(signal);
-  }
-
-  /** The ids of its processes that live. */
-  get living(): number[] {
-    const ids = this.logs.flatMap(({ msg, pid }) => (msg === 'started' ? [Number(pid)] : []));
-    return ids.filter((pid) => isAlive(pid));
-  }
-
   /** Ends it at once, in whatever state it is. */
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     this.redis.disconnect();
-    this.cli.kill('SIGTERM');
-    this.cli.kill('SIGKILL');
-    await this.cli.exited;
-    for (const pid of this.living) process.kill(pid, 'SIGKILL');
-    await eventually(() => this.living.length === 0);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^Z/.test(execFileSync('ps', ['-o', 'stat=', '-p', `${pid}`], { encoding: 'utf8' }));
-  } catch {
-    return false;
+    await super.stop();
   }
 }
