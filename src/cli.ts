@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { clusterCommand } from './commands/cluster.js';
 import { loadCommand } from './commands/load.js';
+import { serveCommand } from './commands/serve.js';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
 import { serializers } from './logger.js';
@@ -37,10 +38,7 @@ program
   .description('run everything in one process, with an embedded Redis that keeps its data under DATA_DIR')
   .action(() => runNode('start'));
 
-program
-  .command('serve')
-  .description('run a gateway node: clients on HOST:PORT, operators on ADMIN_HOST:ADMIN_PORT')
-  .action(() => runNode('serve'));
+program.addCommand(serveCommand(() => runNode('serve')));
 
 program
   .command('work')

@@ -176,6 +176,7 @@ export async function startServer(config: Config, deployment: Deployment, logger
   const options = {
     host: config.HOST,
     port: config.PORT,
+    isShared: config.SHARE_PORT,
     tls: config.tls,
     trustedProxies: config.trustedProxies,
     allowedOrigins: config.allowedOrigins,

@@ -12,6 +12,8 @@ import { embeddedSocket } from '../redis/embedded.js';
 export interface Config extends ConfigVariables {
   /** Where Redis is; null when no variable says so. */
   readonly redis: RedisTarget | null;
+  /** What `nodeId` begins with. */
+  readonly nodeLabel: string;
   /** Id of this process in the log and on the bus, new at each boot. */
   readonly nodeId: string;
   /** Files with which clients are served over TLS; null: plain. */
@@ -43,11 +45,13 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   if (variables.GAME_LAUNCHER === 'container' && !variables.GAME_IMAGE) {
     throw new BadConfig('GAME_IMAGE is not set; it is required with GAME_LAUNCHER=container.');
   }
+  const nodeLabel = variables.NODE_ID ?? labelOf(hostname());
   return {
     ...variables,
     HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
     redis: redisTarget(variables),
-    nodeId: `${variables.NODE_ID ?? labelOf(hostname())}-${bootSuffix()}`,
+    nodeLabel,
+    nodeId: `${nodeLabel}-${bootSuffix()}`,
     tls: tlsFiles(variables),
     trustedProxies: listOf(variables.TRUSTED_PROXIES).map(proxy),
     gamePorts: portRange(variables.GAME_PORTS),

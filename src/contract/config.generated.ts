@@ -13,6 +13,10 @@ export interface ConfigVariables {
    */
   PORT: number;
   /**
+   * Whether other gateways of the same user on this machine may listen on HOST:PORT, too; Linux spreads connections over them then (SO_REUSEPORT). `serve --workers` sets it.
+   */
+  SHARE_PORT: boolean;
+  /**
    * Certificate chain (PEM) with which clients are served over TLS (wss://, https://). Together with TLS_KEY_FILE. Unset: plain.
    */
   TLS_CERT_FILE?: string;

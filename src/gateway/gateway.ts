@@ -17,6 +17,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0: one that is free. */
   readonly port: number;
+  /** Whether other processes may listen on it, too; the system spreads connections over them then. */
+  readonly isShared: boolean;
   /** PEM files; null: without TLS. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   readonly trustedProxies: readonly string[];
@@ -44,6 +46,9 @@ interface UserData {
 
 /** Topic of all connections with a session. */
 const CHAT = 'chat';
+
+/** Option of uWebSockets' `listen` that it has no name for: SO_REUSEPORT. */
+const LISTEN_SHARED = 0;
 
 /** A message that is announced as longer than so many times the limit is not even read, so it can't be answered with 1009. */
 const OVERSIZE = 16;
@@ -81,8 +86,9 @@ export class Gateway {
   static async listen(options: GatewayOptions): Promise<Gateway> {
     const gateway = new Gateway(options);
     const { host, port } = options;
+    const mode = options.isShared ? LISTEN_SHARED : uWebSockets.LIBUS_LISTEN_EXCLUSIVE_PORT;
     const socket = await new Promise<us_listen_socket | false>((resolve) => {
-      gateway.app.listen(host, port, uWebSockets.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+      gateway.app.listen(host, port, mode, resolve);
     });
     if (!socket) {
       gateway.close();

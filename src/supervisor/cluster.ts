@@ -1,13 +1,12 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { startEmbeddedRedis } from '../redis/embedded.js';
-import { type Running, startChild } from './child.js';
+import type { Running } from './child.js';
 import { checkHaproxy, type GatewayPorts, Haproxy } from './haproxy.js';
 import { Kept } from './kept.js';
-import { freePorts, isFree } from './ports.js';
-import { untilReady } from './ready.js';
+import { launchNode } from './node.js';
+import { cannotListen, freePorts, isFree } from './ports.js';
 
 export interface ClusterOptions {
   readonly config: Config;
@@ -16,11 +15,6 @@ export interface ClusterOptions {
   readonly workers: number;
   readonly logger: Logger;
 }
-
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
-
-/** Beyond DRAIN_SECONDS, until a node that was told to end is killed, in ms. */
-const GRACE_MS = 10_000;
 
 /** How long HAProxy may take to find out that a node is there again, in ms. */
 const NOTICE_MS = 15_000;
@@ -55,24 +49,21 @@ export class LocalCluster {
       return { ...redis, stop: () => redis.stop().then(() => redis.exited) };
     });
     const keepNode = (command: 'serve' | 'work', name: string, port: number, adminPort: number) =>
-      keep(name, async (signal) => {
-        const node = await startChild({
-          command: [process.execPath, CLI, command],
-          environment: {
-            ...config.environment,
-            HOST: LOOPBACK,
-            PORT: `${port}`,
-            ADMIN_HOST: LOOPBACK,
-            ADMIN_PORT: `${adminPort}`,
-            NODE_ID: name,
-            PARTITIONS: `${config.PARTITIONS}`,
-            REDIS_URL: redisUrl,
-            TRUSTED_PROXIES: [LOOPBACK, ...config.trustedProxies].join(','),
-          },
-          graceMs: config.DRAIN_SECONDS * 1000 + GRACE_MS,
-        });
-        await untilReady(name, node, `http://${LOOPBACK}:${adminPort}/readyz`, signal);
-        return node;
+      keep(name, (signal) => {
+        const environment = {
+          ...config.environment,
+          HOST: LOOPBACK,
+          PORT: `${port}`,
+          ADMIN_HOST: LOOPBACK,
+          ADMIN_PORT: `${adminPort}`,
+          NODE_ID: name,
+          PARTITIONS: `${config.PARTITIONS}`,
+          REDIS_URL: redisUrl,
+          TRUSTED_PROXIES: [LOOPBACK, ...config.trustedProxies].join(','),
+        };
+        const adminUrl = `http://${LOOPBACK}:${adminPort}`;
+        const drainSeconds = config.DRAIN_SECONDS;
+        return launchNode({ command, name, environment, adminUrl, drainSeconds }, signal);
       });
     this.gateways = gatewayPorts.map(({ name, port, adminPort }) => keepNode('serve', name, port, adminPort));
     this.workers = workerPorts.map((port, i) => keepNode('work', `worker-${i + 1}`, 0, port));
@@ -87,11 +78,7 @@ export class LocalCluster {
   static async start(options: ClusterOptions, signal: AbortSignal): Promise<LocalCluster> {
     const { config, nodes, workers } = options;
     await checkHaproxy();
-    if (!(await isFree(config.PORT, config.HOST))) {
-      throw new Error(
-        `Cannot listen on ${config.HOST} port ${config.PORT}: it is taken, or not allowed; set PORT (or HOST) to another.`,
-      );
-    }
+    if (!(await isFree(config.PORT, config.HOST))) throw cannotListen(config.HOST, config.PORT);
     const ports = await freePorts(1 + workers + 2 * nodes, config.PORT);
     const [adminPort, ...others] = ports as [number, ...number[]];
     const workerPorts = others.slice(0, workers);

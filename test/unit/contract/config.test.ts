@@ -9,6 +9,7 @@ const DEFAULTS = {
   LOGOUT_REVOKES_TOKEN: false,
   HOST: '0.0.0.0',
   PORT: 8080,
+  SHARE_PORT: false,
   ADMIN_HOST: '127.0.0.1',
   ADMIN_PORT: 8081,
   REDIS_TLS: false,
