@@ -108,6 +108,7 @@ export class Leases {
       redis.time(key),
       redis.raw.zadd(keys.gateways(), now, node),
       redis.raw.zremrangebyscore(keys.gateways(), '-inf', now - FORGOTTEN_MS),
+      redis.raw.pexpire(keys.gateways(), FORGOTTEN_MS),
     ]);
     if (this.closed) return;
     clock.observe(time);

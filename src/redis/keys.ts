@@ -139,7 +139,7 @@ export class Keys {
     return `${this.prefix}{nodes}:lease:${node}`;
   }
 
-  /** Sorted set: gateway nodes, by when they last had a lease (ms). */
+  /** Sorted set: gateway nodes, by when they last had a lease (ms). Expires. */
   gateways(): string {
     return `${this.prefix}{nodes}:gateways`;
   }

@@ -8,7 +8,7 @@ const STAYS = /^\{\d+\}:(?:log|user:.+|account:\S+|sessions:\S+|resume:\S+|detac
 
 /** Kinds of keys that go by themselves. */
 const EXPIRES =
-  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:lease:\S+$|^\{meta\}:reaper$|^\{watch\}:\S+$|^limit:/;
+  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:(?:lease:\S+|gateways)$|^\{meta\}:reaper$|^\{watch\}:\S+$|^limit:/;
 
 /** BullMQ sees to its own. */
 const JOBS = /^\{jobs\}:/;
