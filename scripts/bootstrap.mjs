@@ -213,7 +213,7 @@ async function cluster(options) {
 
 async function testWithPrograms(options) {
   ensureServer();
-  for (const program of ['faketime', 'haproxy']) ensureForTests(program);
+  for (const program of ['faketime', 'haproxy', 'prometheus']) ensureForTests(program);
   process.exitCode = await test(options);
 }
 

@@ -4,10 +4,12 @@ import { userInfo } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { clusterCommand } from './commands/cluster.js';
+import type { PrintEventsRequest } from './commands/events.js';
 import { loadCommand } from './commands/load.js';
 import { serveCommand } from './commands/serve.js';
 import { BadConfig, type Config, defaultRedis, readConfig } from './config/config.js';
 import { type Deployment, openDeployment } from './deployment.js';
+import { Followers } from './log/followers.js';
 import { serializers } from './logger.js';
 import type { Operator } from './operator/operator.js';
 
@@ -55,13 +57,25 @@ program
     '--since <when>',
     'only what came later: a time (ISO 8601), an age (15m, 2h, 3d) or the id of an event',
   )
-  .action((options: { follow?: boolean; type?: string; subject?: string; since?: string }) =>
+  .option(
+    '--as <name>',
+    'as a follower of this name: begin where it has come to, and note how far it comes',
+    followerName,
+  )
+  .option('--forget <name>', 'print nothing, and forget how far this follower has come', followerName)
+  .action((options: PrintEventsRequest['options'] & { forget?: string }) =>
     withDeployment(async (deployment) => {
-      const { printEvents } = await import('./commands/events.js');
       const { redis, keys, connect } = deployment;
+      if (options.forget !== undefined) {
+        const isForgotten = await new Followers(redis, keys).forget(options.forget);
+        if (!isForgotten) throw new Error(`There is no follower ${options.forget}.`);
+        return 0;
+      }
+      const { printEvents } = await import('./commands/events.js');
       const stop = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-      await printEvents({ redis, keys, connect, options, out: process.stdout, signal: stop.signal });
+      const warn = (sentence: string) => process.stderr.write(`${sentence}\n`);
+      await printEvents({ redis, keys, connect, options, out: process.stdout, warn, signal: stop.signal });
       return 0;
     }),
   );
@@ -215,6 +229,13 @@ function userName(): string {
   } catch {
     return `uid ${process.getuid?.()}`;
   }
+}
+
+function followerName(text: string): string {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(text)) {
+    throw new InvalidArgumentError('It may have up to 64 letters, digits, and . _ -');
+  }
+  return text;
 }
 
 function wholeNumber(text: string): number {

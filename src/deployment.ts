@@ -3,6 +3,7 @@ import type { Config } from './config/config.js';
 import { type CommitObserver, Committer } from './log/committer.js';
 import { connectRedis, type RedisClient, type RedisTarget } from './redis/client.js';
 import { RedisClock } from './redis/clock.js';
+import { parseInfo } from './redis/info.js';
 import { Keys } from './redis/keys.js';
 import { Accounts } from './store/accounts.js';
 import { Claims } from './store/claims.js';
@@ -37,6 +38,8 @@ export interface Deployment {
   readonly claims: Claims;
   readonly names: Names;
   readonly matches: Matches;
+  /** Whether the connections to Redis stand. */
+  readonly isUp: boolean;
   /** Opens one more connection. */
   connect(
     name: string,
@@ -115,6 +118,9 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       claims,
       names,
       matches: new Matches(redis, keys, committer),
+      get isUp() {
+        return redis.isReady && commits.isReady;
+      },
       connect,
       close,
     };
@@ -139,18 +145,18 @@ async function agreeOnPartitions(redis: RedisClient, keys: Keys, wanted: number)
 
 async function checkServer(redis: RedisClient, logger: Logger): Promise<void> {
   for (const server of redis.servers) {
-    const info = await server.info();
-    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'unknown';
+    const info = parseInfo(await server.info());
+    const version = info.get('redis_version') ?? 'unknown';
     if (Number.parseInt(version, 10) < OLDEST_MAJOR_VERSION) {
       throw new Error(`The Redis server is ${version}, but 7.0 or later is needed.`);
     }
-    const eviction = /maxmemory_policy:(\S+)/.exec(info)?.[1];
+    const eviction = info.get('maxmemory_policy');
     if (eviction && eviction !== 'noeviction') {
       throw new Error(
         `Redis would evict keys when its memory is full (maxmemory-policy ${eviction}), and sessions, accounts and events with them; set maxmemory-policy to noeviction.`,
       );
     }
-    if (/aof_enabled:0/.test(info)) {
+    if (info.get('aof_enabled') === '0') {
       logger.warn(
         'Redis keeps no append-only file: what is recorded is lost when it ends; set appendonly to yes',
       );

@@ -11,7 +11,7 @@ import { compileClientValidators, compileEnvelopeValidator } from './contract/va
 import type { Deployment } from './deployment.js';
 import { drain } from './gateway/drain.js';
 import { Gateway } from './gateway/gateway.js';
-import type { Client } from './handlers/client.js';
+import type { Client, Result } from './handlers/client.js';
 import type { Context } from './handlers/context.js';
 import { countHandler } from './handlers/count.js';
 import { dispatcher } from './handlers/dispatch.js';
@@ -27,7 +27,7 @@ import { registerHandler } from './handlers/register.js';
 import { setUsernameHandler } from './handlers/setUsername.js';
 import { tokenAuthHandler } from './handlers/tokenAuth.js';
 import { MatchJobs } from './jobs/matches.js';
-import { CLOSE } from './protocol/errors.js';
+import { CLOSE, type Close, SLOW_READER } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
 import { Limiter } from './redis/limiter.js';
 import { within } from './within.js';
@@ -54,14 +54,30 @@ const HANDLERS = [
   leaveQueueHandler,
 ];
 
+/** What messages of no known type are counted as, and the two kinds of what is no message. */
+const OTHER = 'other';
+const NO_MESSAGES = ['invalid', 'rate_limited'];
+
+/** What the ways to be closed are counted as. */
+const CLOSE_NAMES = new Map<Close | typeof SLOW_READER, string>([
+  ...Object.entries(CLOSE).map(([name, why]) => [why, name.replace(/[A-Z]/g, '_$&').toLowerCase()] as const),
+  [SLOW_READER, SLOW_READER],
+]);
+
+const noResults = (): Record<Result, number> => ({ ok: 0, refused: 0, unavailable: 0 });
+
 /** A gateway node: clients connect to it. */
 export interface Server {
   readonly port: number;
   readonly connections: number;
   readonly sessions: number;
   readonly passwordsQueued: number;
-  /** Messages that have come, by type; those without a schema of their own as `other`. */
-  readonly messages: ReadonlyMap<string, number>;
+  /** Messages that were handled, by type; those without a schema of their own as `other`, `invalid` or `rate_limited`. */
+  readonly messages: ReadonlyMap<string, Readonly<Record<Result, number>>>;
+  /** Connections that the server has closed, by a name for each of `CLOSE` and `SLOW_READER`. */
+  readonly closes: ReadonlyMap<string, number>;
+  /** How often it has subscribed to the bus. */
+  readonly busSubscriptions: number;
   /** Resolves when an operator wants the node to go, to who that is. */
   readonly dismissed: Promise<string>;
   /** Why it should get no more clients; null if it may. */
@@ -70,8 +86,16 @@ export interface Server {
   drain(actor?: string): Promise<boolean>;
 }
 
+/** Is told how long a message took that was not handled in one go: from its frame to its end, in ms. */
+export type MessageObserver = (type: string, waitedMs: number) => void;
+
 /** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
-export async function startServer(config: Config, deployment: Deployment, logger: Logger): Promise<Server> {
+export async function startServer(
+  config: Config,
+  deployment: Deployment,
+  logger: Logger,
+  onWait: MessageObserver,
+): Promise<Server> {
   const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names, matches } = deployment;
   const node = config.nodeId;
 
@@ -168,8 +192,9 @@ export async function startServer(config: Config, deployment: Deployment, logger
     logger,
   };
   const handlers = HANDLERS.map((make) => make(context));
-  const messages = new Map(['other', ...validators.keys()].map((type) => [type, { count: 0 }]));
-  const otherMessages = messages.get('other')!;
+  const messages = new Map([OTHER, ...NO_MESSAGES, ...validators.keys()].map((type) => [type, noResults()]));
+  const otherResults = messages.get(OTHER)!;
+  const closes = new Map([...CLOSE_NAMES.values()].map((name) => [name, 0]));
 
   // where messages come in
   let gateway: Gateway | undefined;
@@ -197,8 +222,14 @@ export async function startServer(config: Config, deployment: Deployment, logger
         const session = presence.release(client);
         if (session) abandon(context, session.id, session.known.state.attachment, session.known);
       },
-      count: (type: string) => {
-        (messages.get(type) ?? otherMessages).count += 1;
+      count: (type: string, result: Result, waitedMs: number | null) => {
+        const results = messages.get(type);
+        (results ?? otherResults)[result] += 1;
+        if (waitedMs !== null) onWait(results ? type : OTHER, waitedMs);
+      },
+      closing: (why: Close | typeof SLOW_READER) => {
+        const name = CLOSE_NAMES.get(why)!;
+        closes.set(name, closes.get(name)! + 1);
       },
     },
     register: httpRegister(context),
@@ -219,8 +250,10 @@ export async function startServer(config: Config, deployment: Deployment, logger
   return {
     port,
     dismissed,
-    get messages() {
-      return new Map([...messages].map(([type, { count }]) => [type, count]));
+    messages,
+    closes,
+    get busSubscriptions() {
+      return bus.subscriptions;
     },
     get connections() {
       return gateway.size;

@@ -12,16 +12,26 @@ import { MatchJobs, startMatchWorker } from './jobs/matches.js';
 import { startJobs } from './jobs/queue.js';
 import { Host } from './matchmaking/host.js';
 import { Matchmaker } from './matchmaking/matchmaker.js';
+import { type Overview, overviewOf } from './operator/overview.js';
 import { FreshFile } from './redis/freshFile.js';
+import { Unavailable } from './redis/unavailable.js';
 import { within } from './within.js';
 
 /** How long a worker that ends may take to finish what it is doing, in ms. */
 const CLOSING_MS = 5000;
 
+/** How long an overview may take, in ms: who asks for it, waits. */
+const OVERVIEW_MS = 2000;
+
 /** A worker: sees to what no connection sees to. */
 export interface Worker {
   /** Why it can't work now; null if it can. */
   unreadiness(): string | null;
+  /**
+   * What there is in the whole deployment, if it is this worker that sees to it; otherwise null.
+   * @throws Unavailable
+   */
+  overview(): Promise<Overview | null>;
   /** Finishes what is being done, unless that takes too long; then it is left to another worker. */
   close(): Promise<void>;
 }
@@ -79,6 +89,14 @@ export async function startWorker(
   reaper.start();
   freshFile.start();
   return {
+    async overview() {
+      if (!reaper.isAtWork) return null;
+      const all = Promise.all([overviewOf(deployment), jobs.counts(), matchJobs.counts()]);
+      const found = await within(OVERVIEW_MS, all);
+      if (!found) throw new Unavailable();
+      const [rest, ...counts] = found;
+      return { ...rest, jobs: counts.flat() };
+    },
     unreadiness() {
       if (!redis.isReady) return 'Redis cannot be reached';
       return committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS ? 'the event log cannot be written' : null;

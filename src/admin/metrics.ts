@@ -1,6 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { CommitObserver } from '../log/committer.js';
-import type { SessionEventType } from '../session/events.js';
+import type { Overview } from '../operator/overview.js';
+import type { SessionEvent, SessionEventType } from '../session/events.js';
+import { deploymentMetrics } from './deploymentMetrics.js';
 
 /** Numbers that others keep; they are asked for when the metrics are. */
 export interface MetricSources {
@@ -8,26 +10,38 @@ export interface MetricSources {
   readonly connections: () => number;
   /** Sessions attached to this node. */
   readonly sessions: () => number;
-  /** Messages that have come, by type; a fixed set of types. */
-  readonly messages: () => ReadonlyMap<string, number>;
+  /** Messages that were handled, by type and result; a fixed set of both. */
+  readonly messages: () => ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** Connections that this node has closed, by reason; a fixed set of them. */
+  readonly closes: () => ReadonlyMap<string, number>;
+  /** How often the bus was subscribed to. */
+  readonly busSubscriptions: () => number;
   /** Password hashings that wait. */
   readonly hashQueue: () => number;
   /** Operations that are not committed yet. */
   readonly backlog: () => number;
   /** Time since the oldest batch in flight was first sent; 0 when there is none. */
   readonly oldestBatchSeconds: () => number;
+  /** Whether the connections to Redis stand. */
+  readonly isRedisUp: () => boolean;
+  /** What there is in the whole deployment, if it is this process that tells of it; otherwise null. May reject. */
+  readonly overview: () => Promise<Overview | null>;
 }
 
 export interface Metrics {
-  readonly registry: Registry;
+  readonly contentType: string;
+  /** All of them, in Prometheus' format. */
+  text(): Promise<string>;
   /** Takes note of commits. */
   readonly commits: CommitObserver;
-  /** Counts an event of a session that was recorded; other types than those of sessions are not counted. */
-  sessionEvent(type: string): void;
+  /** Takes note of how long a message took that had to wait for something, in ms. */
+  messageWaited(type: string, waitedMs: number): void;
+  /** Counts an event of a session that was recorded. */
+  sessionEvent(event: SessionEvent): void;
 }
 
 /** Seconds; a commit takes about a millisecond, and as long as it takes while Redis is away. */
-const COMMIT_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** Operations; a batch has 256 at most. */
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -45,6 +59,9 @@ const SESSION_EVENTS: Readonly<Record<SessionEventType, 0>> = {
   'queue.left': 0,
 };
 
+type LoggedOutBy = Extract<SessionEvent, { type: 'session.logged_out' }>['data']['by'];
+const LOGGED_OUT_BY: Readonly<Record<LoggedOutBy, 0>> = { client: 0, operator: 0, account: 0 };
+
 /** Makes the metrics of this process, and those of Node.js; docs/operations.md lists them. */
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -61,7 +78,6 @@ export function createMetrics(sources: MetricSources): Metrics {
       },
     });
   gauge('openchamp_connections', 'Open connections of clients.', sources.connections);
-  gauge('openchamp_sessions', 'Sessions attached to this node.', sources.sessions);
   gauge(
     'openchamp_password_hashings_waiting',
     'Password hashings that wait for their turn.',
@@ -73,26 +89,74 @@ export function createMetrics(sources: MetricSources): Metrics {
     'Time since the oldest batch in flight was first sent; 0 when there is none.',
     sources.oldestBatchSeconds,
   );
+  gauge('openchamp_redis_up', 'Whether the connections to Redis stand (1) or not (0).', () =>
+    sources.isRedisUp() ? 1 : 0,
+  );
+  const deployment = deploymentMetrics(registry, sources.sessions);
 
   new Counter({
     name: 'openchamp_messages_total',
-    help: 'Messages of clients by type; those of an unknown type are `other`.',
-    labelNames: ['type'],
+    help: 'Messages of clients that were handled, by type and result.',
+    labelNames: ['type', 'result'],
     registers,
     collect() {
       this.reset();
-      for (const [type, count] of sources.messages()) this.inc({ type }, count);
+      for (const [type, results] of sources.messages()) {
+        for (const [result, count] of Object.entries(results)) this.inc({ type, result }, count);
+      }
     },
   });
-  const sessionEvents = new Counter({
-    name: 'openchamp_session_events_total',
-    help: 'Events of sessions that this process has recorded, by type.',
+  new Counter({
+    name: 'openchamp_closes_total',
+    help: 'Connections of clients that this node has closed, by reason.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, count] of sources.closes()) this.inc({ reason }, count);
+    },
+  });
+  new Counter({
+    name: 'openchamp_bus_reconnects_total',
+    help: 'Times that the bus was subscribed to again.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(Math.max(0, sources.busSubscriptions() - 1));
+    },
+  });
+
+  const counterBy = <Value extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: Record<Value, 0>,
+  ) => {
+    const counter = new Counter({ name, help, labelNames: [label], registers });
+    for (const value of Object.keys(values)) counter.inc({ [label]: value }, 0);
+    return new Map(Object.keys(values).map((value) => [value as Value, counter.labels({ [label]: value })]));
+  };
+  const sessionEvents = counterBy(
+    'openchamp_session_events_total',
+    'Events of sessions that this process has recorded, by type.',
+    'type',
+    SESSION_EVENTS,
+  );
+  const logouts = counterBy(
+    'openchamp_logouts_total',
+    'Logouts that this process has recorded, by whom.',
+    'by',
+    LOGGED_OUT_BY,
+  );
+
+  const waits = new Histogram({
+    name: 'openchamp_message_duration_seconds',
+    help: 'Time from the frame of a message to its answer, by type, of messages that had to wait for something.',
     labelNames: ['type'],
+    buckets: SECONDS,
     registers,
   });
-  const byType = new Map(Object.keys(SESSION_EVENTS).map((type) => [type, sessionEvents.labels(type)]));
-  for (const counter of byType.values()) counter.inc(0);
-
+  const waitsOf = new Map<string, ReturnType<typeof waits.labels>>();
   const batchSizes = new Histogram({
     name: 'openchamp_commit_batch_operations',
     help: 'Operations in a batch.',
@@ -102,20 +166,33 @@ export function createMetrics(sources: MetricSources): Metrics {
   const durations = new Histogram({
     name: 'openchamp_commit_duration_seconds',
     help: 'Time from the first sending of a batch to its answer.',
-    buckets: COMMIT_SECONDS,
+    buckets: SECONDS,
     registers,
   });
 
   return {
-    registry,
+    contentType: registry.contentType,
+    async text() {
+      deployment.show(await sources.overview().catch(() => null));
+      return registry.metrics();
+    },
     commits: {
       committed(operations, durationMs) {
         batchSizes.observe(operations);
         durations.observe(durationMs / 1000);
       },
     },
-    sessionEvent(type) {
-      byType.get(type)?.inc();
+    messageWaited(type, waitedMs) {
+      let histogram = waitsOf.get(type);
+      if (!histogram) {
+        histogram = waits.labels(type);
+        waitsOf.set(type, histogram);
+      }
+      histogram.observe(waitedMs / 1000);
+    },
+    sessionEvent(event) {
+      sessionEvents.get(event.type)!.inc();
+      if (event.type === 'session.logged_out') logouts.get(event.data.by)!.inc();
     },
   };
 }

@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyReply, fastify } from 'fastify';
 import type { Logger } from 'pino';
-import type { Registry } from 'prom-client';
 import { type ApiOptions, api } from './api.js';
+import type { Metrics } from './metrics.js';
 
 export interface AdminOptions {
   readonly host: string;
@@ -11,7 +11,7 @@ export interface AdminOptions {
   /** Why the process can't do its work now; null if it can. */
   readonly readiness: () => Promise<string | null>;
   /** What `/metrics` shows. */
-  readonly registry: Registry;
+  readonly metrics: Pick<Metrics, 'contentType' | 'text'>;
   /** The API of operators; null: there is none. */
   readonly api: ApiOptions | null;
   readonly logger: Logger;
@@ -32,7 +32,7 @@ const MAX_PARAMETER = 4096;
 
 /** Serves probes and metrics, and the API. @throws Error with one clear sentence when the port can't be had */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const { host, port, readiness, registry, logger } = options;
+  const { host, port, readiness, metrics, logger } = options;
   const failed = (error: FastifyError, _request: unknown, reply: FastifyReply) => {
     const { statusCode = 500 } = error;
     if (statusCode >= 500) logger.error({ err: error }, 'an operator was not answered');
@@ -52,9 +52,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     const reason = await readiness();
     return reply.code(reason === null ? 200 : 503).send(reason ?? 'ok');
   });
-  app.get('/metrics', async (_request, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
-  );
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   if (options.api) await app.register(api, { prefix: '/api', ...options.api });
 
   try {

@@ -48,6 +48,8 @@ export class Bus {
   private subscriber: RedisClient | null = null;
   private timer: NodeJS.Timeout | undefined;
   private heardAt = 0;
+  /** How often it has subscribed. */
+  subscriptions = 0;
   private closed = false;
 
   constructor(private readonly options: BusOptions) {
@@ -89,6 +91,7 @@ export class Bus {
         );
         await answered(isCluster ? raw.ssubscribe(...channels) : raw.subscribe(...channels));
         this.heardAt = performance.now();
+        this.subscriptions += 1;
         onDoubt();
         this.beat();
         await broken;

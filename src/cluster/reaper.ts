@@ -47,6 +47,7 @@ export class Reaper {
   private readonly refusals: Refusals;
   /** When the lease of a node was first found missing, by `performance.now()`. */
   private readonly missing = new Map<string, number>();
+  private isMine = false;
 
   constructor(private readonly options: ReaperOptions) {
     this.uptime = new Uptime(options.leaseMs);
@@ -73,11 +74,16 @@ export class Reaper {
     await this.unlock().catch(() => {}); // the lock runs out by itself
   }
 
+  /** Whether it is this worker that sees to the sessions, as of the last round. */
+  get isAtWork(): boolean {
+    return this.isMine && !this.closed;
+  }
+
   private async work(): Promise<void> {
     try {
-      const isMine = await this.lock();
+      this.isMine = await this.lock();
       this.uptime.seen();
-      if (!isMine) {
+      if (!this.isMine) {
         this.missing.clear();
         return;
       }
@@ -89,6 +95,7 @@ export class Reaper {
         await this.options.names.sweep(partition, now - FREED_MS);
       }
     } catch (error) {
+      this.isMine = false;
       this.uptime.interrupted();
       this.refusals.note(error);
       if (!(error instanceof Unavailable)) this.options.logger.error({ err: error }, 'reaping failed');

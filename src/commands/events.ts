@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { toCloudEvent } from '../log/cloudEvent.js';
 import { type FollowOptions, followLog } from '../log/follow.js';
+import { Followers } from '../log/followers.js';
 import { mergeEvents } from '../log/merge.js';
 import { type Event, PAGE_SIZE, readLog } from '../log/read.js';
 import { fromStart, parseSince, type Since } from '../log/since.js';
@@ -22,11 +23,15 @@ export interface PrintEventsRequest {
     readonly type?: string;
     /** Only events of this session or account. */
     readonly subject?: string;
-    /** Only what came later, see `parseSince`. */
+    /** Only what came later, see `parseSince`; with `as`, only if the follower is new. */
     readonly since?: string;
+    /** Name of a follower: begins where that one has come to, and keeps note of how far it comes. */
+    readonly as?: string;
   };
   /** Where to print to, such as `process.stdout`. */
   readonly out: Writable;
+  /** Is told, in one sentence, when a follower with a name has missed events. */
+  readonly warn?: (sentence: string) => void;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -34,14 +39,22 @@ export interface PrintEventsRequest {
 /**
  * Prints the log as CloudEvents, one a line (NDJSON): what is there, merged by time, and, when following, what comes
  * then, in the order in which it is found. It goes no faster than `out` takes it. Ends quietly when nobody reads `out` any
- * more (EPIPE), and by the signal. While it follows, Redis may be away.
+ * more (EPIPE), and by the signal. While it follows, Redis may be away. What a follower with a name notes is behind what it
+ * has written, never ahead: should it be killed, some events come again the next time, and none is left out.
  * @throws Error with one clear sentence when `since` can't be understood or the log can't be read
  */
 export async function printEvents(request: PrintEventsRequest): Promise<void> {
-  const { redis, keys, connect, options, out, signal } = request;
+  const { redis, keys, connect, options, out, warn = () => {}, signal } = request;
   const since = options.since === undefined ? fromStart : await readSince(redis, keys, options.since);
+  const followers = new Followers(redis, keys);
+  const known = options.as === undefined ? null : await followers.positionsOf(options.as);
   const positions = new Map<number, string>();
-  for (const partition of partitionsOf(keys, options.subject)) positions.set(partition, since(partition));
+  for (const partition of partitionsOf(keys, options.subject)) {
+    positions.set(partition, known?.get(partition) ?? since(partition));
+  }
+  if (known && (await followers.haveMissed(known))) {
+    warn(`Some events that ${options.as} has not read were trimmed from the log (RETENTION_HOURS).`);
+  }
 
   const printer = new Printer(out, signal);
   const isWanted = ({ type, subject }: Event) =>
@@ -55,14 +68,50 @@ export async function printEvents(request: PrintEventsRequest): Promise<void> {
     }
   };
 
+  const notes = options.as === undefined ? null : new Notes(followers, options.as, positions);
   try {
     await print(history(redis, keys, positions));
   } catch (error) {
     if (!options.follow || !(error instanceof Unavailable)) throw error;
     // following goes on where this has come to, as soon as Redis is back
   }
-  if (options.follow) await print(followLog({ connect, keys, positions, signal: printer.signal }));
-  await printer.end();
+  try {
+    if (options.follow) await print(followLog({ connect, keys, positions, signal: printer.signal }));
+    await printer.end();
+  } finally {
+    await notes?.end();
+  }
+}
+
+/** How often a follower notes how far it has come, in ms. */
+const NOTE_MS = 1000;
+
+/** Keeps note of how far a follower has come. While Redis is away, the note waits. */
+class Notes {
+  private readonly timer: NodeJS.Timeout;
+  private noting: Promise<void>;
+
+  constructor(
+    private readonly followers: Followers,
+    private readonly follower: string,
+    private readonly positions: ReadonlyMap<number, string>,
+  ) {
+    this.noting = this.note();
+    this.timer = setInterval(() => {
+      this.noting = this.noting.then(() => this.note());
+    }, NOTE_MS);
+  }
+
+  /** Notes it a last time. */
+  async end(): Promise<void> {
+    clearInterval(this.timer);
+    await this.noting;
+    await this.note();
+  }
+
+  private note(): Promise<void> {
+    return this.followers.note(this.follower, this.positions).catch(() => {}); // the next note has it, too
+  }
 }
 
 /** Events held at once, of all partitions together. */

@@ -83,9 +83,13 @@ async function startNode(
     connections: () => server?.connections ?? 0,
     sessions: () => server?.sessions ?? 0,
     messages: () => server?.messages ?? new Map(),
+    closes: () => server?.closes ?? new Map(),
+    busSubscriptions: () => server?.busSubscriptions ?? 0,
     hashQueue: () => server?.passwordsQueued ?? 0,
     backlog: () => deployment?.committer.backlog ?? 0,
     oldestBatchSeconds: () => (deployment?.committer.oldestBatchMs ?? 0) / 1000,
+    isRedisUp: () => deployment?.isUp ?? false,
+    overview: async () => worker?.overview() ?? null,
   });
   deployment = await openDeployment({
     config,
@@ -97,9 +101,9 @@ async function startNode(
     decidesPartitions: true,
     onCommit: metrics.commits,
     onSessionChange: (session, events) => {
-      for (const { type } of events) {
-        logger.debug({ session }, type);
-        metrics.sessionEvent(type);
+      for (const event of events) {
+        logger.debug({ session }, event.type);
+        metrics.sessionEvent(event);
       }
     },
   });
@@ -111,7 +115,7 @@ async function startNode(
     host: config.ADMIN_HOST,
     port: config.ADMIN_PORT,
     readiness: async () => unreadiness(role, server, worker) ?? (await unanswering(redis)),
-    registry: metrics.registry,
+    metrics,
     api:
       config.ADMIN_TOKEN === undefined
         ? null
@@ -129,7 +133,7 @@ async function startNode(
     worker = await startWorker(config, deployment, logger, role === 'start');
     takeDown.push(() => worker!.close());
   }
-  if (role !== 'work') server = await (await loadServer())(config, deployment, logger);
+  if (role !== 'work') server = await (await loadServer())(config, deployment, logger, metrics.messageWaited);
   return { server, worker, admin };
 }
 

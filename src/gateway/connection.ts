@@ -1,8 +1,8 @@
 import type { HeldSession, OutsideEnd } from '../cluster/presence.js';
 import type { MessageEnvelope } from '../contract/client.generated.js';
-import type { Client } from '../handlers/client.js';
+import type { Client, Result } from '../handlers/client.js';
 import { ANSWERS, type Frame, loggedOutBy } from '../protocol/answers.js';
-import { CLOSE, type Close } from '../protocol/errors.js';
+import { CLOSE, type Close, type SLOW_READER } from '../protocol/errors.js';
 import { Mailbox } from './mailbox.js';
 import type { Socket } from './socket.js';
 import { TokenBucket } from './tokenBucket.js';
@@ -22,12 +22,20 @@ export interface ConnectionRules {
   dispatch(client: Client, message: MessageEnvelope): void | Promise<void>;
   /** The connection is closed and its last message handled; it may still have a session. */
   finished(connection: Connection): void;
-  /** A message has come; for the metrics. */
-  count(type: string): void;
+  /** A message has been handled; for the metrics. `waitedMs`: from its frame to its end, unless that was all of one go. */
+  count(type: string, result: Result, waitedMs: number | null): void;
+  /** The server closes a connection; for the metrics. */
+  closing(why: Close | typeof SLOW_READER): void;
 }
 
-/** What waits in a mailbox: a message, no message, or one too many. */
-type Incoming = MessageEnvelope | 'invalid' | 'rate limited';
+/** What has come: a message, no message, or one too many. */
+type Incoming = MessageEnvelope | 'invalid' | 'rate_limited';
+
+/** What waits in a mailbox, and since when, by `performance.now()`. */
+interface Waiting {
+  readonly incoming: Incoming;
+  readonly since: number;
+}
 
 /**
  * A client's connection. It handles one message after the other, so answers keep the order of the requests, and holds up
@@ -40,9 +48,11 @@ export class Connection implements Client {
 
   private held: HeldSession | null = null;
   /** Null while nothing waits in it: most connections never need one. */
-  private mailbox: Mailbox<Incoming> | null = null;
+  private mailbox: Mailbox<Waiting> | null = null;
   private readonly bucket: TokenBucket;
   private strikes = 0;
+  /** Of the message that is being handled. */
+  private result: Result = 'ok';
   /** Whether a message is being handled. */
   isBusy = false;
   private isDraining = false;
@@ -80,16 +90,18 @@ export class Connection implements Client {
       this.close(CLOSE.tooBig);
       return;
     }
-    const incoming = this.admit() ? (this.rules.read(bytes, isBinary) ?? 'invalid') : 'rate limited';
-    this.rules.count(typeof incoming === 'string' ? incoming : incoming.type);
-    if (incoming === 'rate limited' && this.strikes > this.rules.messageBurst) {
+    const incoming: Incoming = this.admit()
+      ? (this.rules.read(bytes, isBinary) ?? 'invalid')
+      : 'rate_limited';
+    if (incoming === 'rate_limited' && this.strikes > this.rules.messageBurst) {
       this.close(CLOSE.policy);
     } else if (!this.isBusy) {
-      this.handleAll(incoming);
+      this.handleAll(incoming, null);
     } else {
       const { mailboxMessages, mailboxBytes } = this.rules;
       this.mailbox ??= new Mailbox(mailboxMessages, mailboxBytes);
-      if (!this.mailbox.put(incoming, bytes.byteLength)) this.close(CLOSE.policy);
+      const waiting = { incoming, since: performance.now() };
+      if (!this.mailbox.put(waiting, bytes.byteLength)) this.close(CLOSE.policy);
     }
   }
 
@@ -104,8 +116,20 @@ export class Connection implements Client {
     if (this.isOpen) this.socket.send(frame);
   }
 
-  close({ code, reason }: Close): void {
-    if (this.isOpen) this.socket.close(code, reason);
+  refuse(frame: Frame): void {
+    this.result = 'refused';
+    this.send(frame);
+  }
+
+  fail(frame: Frame): void {
+    this.result = 'unavailable';
+    this.send(frame);
+  }
+
+  close(why: Close): void {
+    if (!this.isOpen) return;
+    this.rules.closing(why);
+    this.socket.close(why.code, why.reason);
   }
 
   endedBy(who: OutsideEnd): void {
@@ -140,16 +164,46 @@ export class Connection implements Client {
     return false;
   }
 
-  /** Handles a message and what waits behind it; goes on by itself after one that has to be waited for. */
-  private handleAll(first: Incoming | undefined): void {
-    for (let next = first; next !== undefined; next = this.mailbox?.take()) {
+  /**
+   * Handles a message and what waits behind it; goes on by itself after one that has to be waited for.
+   * @param since when it came, by `performance.now()`, if it has waited
+   */
+  private handleAll(first: Incoming, since: number | null): void {
+    let next: Incoming = first;
+    let cameAt = since;
+    for (;;) {
+      this.result = 'ok';
       const handled = this.handle(next);
       if (handled) {
+        const [message, startedAt] = [next, cameAt ?? performance.now()];
         this.isBusy = true;
-        void handled.then(() => this.handleAll(this.mailbox?.take()));
+        void handled.then(() => {
+          this.count(message, startedAt);
+          this.goOn();
+        });
         return;
       }
+      this.count(next, cameAt);
+      const waiting = this.mailbox?.take();
+      if (!waiting) break;
+      next = waiting.incoming;
+      cameAt = waiting.since;
     }
+    this.becomeIdle();
+  }
+
+  private goOn(): void {
+    const waiting = this.mailbox?.take();
+    if (waiting) this.handleAll(waiting.incoming, waiting.since);
+    else this.becomeIdle();
+  }
+
+  private count(incoming: Incoming, since: number | null): void {
+    const type = typeof incoming === 'string' ? incoming : incoming.type;
+    this.rules.count(type, this.result, since === null ? null : performance.now() - since);
+  }
+
+  private becomeIdle(): void {
     if (!this.isBusy) return;
     this.isBusy = false;
     this.mailbox = null;
@@ -158,8 +212,8 @@ export class Connection implements Client {
   }
 
   private handle(incoming: Incoming): void | Promise<void> {
-    if (incoming === 'rate limited') return this.send(ANSWERS.rateLimited);
-    if (incoming === 'invalid') return this.send(ANSWERS.invalidMessage);
+    if (incoming === 'rate_limited') return this.refuse(ANSWERS.rateLimited);
+    if (incoming === 'invalid') return this.refuse(ANSWERS.invalidMessage);
     return this.rules.dispatch(this, incoming);
   }
 
@@ -169,7 +223,7 @@ export class Connection implements Client {
 }
 
 /** Of a client that has gone, only its goodbye still counts. */
-function countsAfterClose(incoming: Incoming): boolean {
+function countsAfterClose({ incoming }: Waiting): boolean {
   return typeof incoming !== 'string' && GOODBYES.has(incoming.type);
 }
 

@@ -7,7 +7,7 @@ import uWebSockets, {
 import type { Logger } from 'pino';
 import { type HttpRegister, text } from '../handlers/httpRegister.js';
 import type { Frame } from '../protocol/answers.js';
-import { CLOSE } from '../protocol/errors.js';
+import { CLOSE, SLOW_READER } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
 import { Connection, type ConnectionRules } from './connection.js';
 import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, UPGRADE_REQUIRED } from './http.js';
@@ -165,6 +165,7 @@ export class Gateway {
         );
       },
       open: (ws) => this.accept(ws),
+      dropped: () => rules.closing(SLOW_READER),
       message: (ws, bytes, isBinary) => ws.getUserData().connection?.receive(bytes, isBinary),
       close: (ws, code) => this.forget(ws.getUserData(), code),
     });
@@ -194,7 +195,7 @@ export class Gateway {
   }
 
   private accept(ws: WebSocket<UserData>): void {
-    const { maxConnections, connectionsPerAddress, logger } = this.options;
+    const { maxConnections, connectionsPerAddress, rules, logger } = this.options;
     const userData = ws.getUserData();
     const { address } = userData;
     const fromAddress = (this.perAddress.get(address) ?? 0) + 1;
@@ -205,6 +206,7 @@ export class Gateway {
           ? CLOSE.connections
           : null;
     if (refusal) {
+      rules.closing(refusal);
       ws.end(refusal.code, refusal.reason);
       return;
     }

@@ -17,12 +17,12 @@ export async function maySay(
   message: string,
 ): Promise<boolean> {
   if (settings.chatCharacters > 0 && !hasAtMost(message, settings.chatCharacters)) {
-    client.send(ANSWERS.invalidPayload);
+    client.refuse(ANSWERS.invalidPayload);
     return false;
   }
   const admission = await chatLimit.consume(session.accountId);
   if (!admission.admitted) {
-    client.send(ANSWERS.rateLimited);
+    client.refuse(ANSWERS.rateLimited);
     return false;
   }
   // a node that has stood still speaks for sessions that may be elsewhere by now, and have said more there

@@ -2,6 +2,9 @@ import type { Holder } from '../cluster/presence.js';
 import type { Frame } from '../protocol/answers.js';
 import type { Close } from '../protocol/errors.js';
 
+/** What became of a message: done, refused for what it was, or not done although it might have been. */
+export type Result = 'ok' | 'refused' | 'unavailable';
+
 /** A connection as handlers see it. */
 export interface Client extends Holder {
   /** What the client is counted under, see `ClientAddresses`. */
@@ -9,5 +12,9 @@ export interface Client extends Holder {
   readonly isOpen: boolean;
   /** Sends a frame; does nothing once the connection is closed. */
   send(frame: Frame): void;
+  /** Sends the answer to a message that is refused. */
+  refuse(frame: Frame): void;
+  /** Sends the answer to a message that can't be served now. */
+  fail(frame: Frame): void;
   close(close: Close): void;
 }

@@ -17,17 +17,17 @@ export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logge
 
     // 2. may the client send it
     if (!client.session && (!handler || handler.needsSession)) {
-      client.send(ANSWERS.authRequired);
+      client.refuse(ANSWERS.authRequired);
       return;
     }
     if (!handler) {
-      client.send(ANSWERS.unknownType);
+      client.refuse(ANSWERS.unknownType);
       return;
     }
 
     // 3. is it what its schema says
     if (!handler.isValid(message)) {
-      if (handler.invalid !== null) client.send(handler.invalid);
+      if (handler.invalid !== null) client.refuse(handler.invalid);
       return;
     }
 
@@ -41,6 +41,6 @@ export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logge
 
   function fail(client: Client, handler: Handler, error: unknown): void {
     logFailure(error, { type: handler.type, connection: client.number });
-    client.send(handler.unavailable);
+    client.fail(handler.unavailable);
   }
 }

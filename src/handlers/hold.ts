@@ -31,6 +31,7 @@ export function attachmentOf({ node }: Context, client: Client): Attachment {
 /** A session that is about to begin. */
 export interface Beginning {
   readonly id: string;
+  readonly events: SessionChange['events'];
   /** What is to be committed, together with what belongs to it. */
   readonly change: SessionChange['change'];
   readonly after: Stored<LiveState>;
@@ -45,9 +46,15 @@ export interface Beginning {
 export function beginSession(context: Context, client: Client, { accountId, token }: Owner): Beginning {
   const id = newSessionId(accountId);
   const attachment = attachmentOf(context, client);
-  const { change, after } = context.sessions.begin(id, { type: 'start', accountId, token, attachment });
+  const { events, change, after } = context.sessions.begin(id, {
+    type: 'start',
+    accountId,
+    token,
+    attachment,
+  });
   return {
     id,
+    events,
     change,
     after: after as Stored<LiveState>,
     commit: inTime(context, () => abandon(context, id, attachment)),
@@ -62,11 +69,11 @@ export function begun(
   context: Context,
   client: Client,
   owner: Owner,
-  { id, change, after }: Beginning,
+  { id, events, after }: Beginning,
   at: number,
   answer: Frame,
 ): Promise<void> {
-  context.sessions.announce(id, change.events);
+  context.sessions.announce(id, events);
   return hold(context, client, owner, id, stamped(after, at), answer);
 }
 

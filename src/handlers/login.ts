@@ -21,7 +21,7 @@ export function loginHandler(context: Context): Handler {
       // 1. may it be tried
       const admission = await context.attempts.beginLogin(username, client.address);
       if (!admission.admitted) {
-        client.send(ANSWERS.tooManyAttempts);
+        client.refuse(ANSWERS.tooManyAttempts);
         return;
       }
 
@@ -61,7 +61,7 @@ export function loginHandler(context: Context): Handler {
 /** One answer for all reasons, also for a disabled account. */
 function refuse(context: Context, client: Client, account: string | undefined): void {
   context.logger.info({ address: client.address, account }, 'login failed');
-  client.send(ANSWERS.badCredentials);
+  client.refuse(ANSWERS.badCredentials);
 }
 
 interface Authentication {

@@ -33,7 +33,7 @@ export function logoutHandler(context: Context): Handler {
       // 3. answer
       if (!outcome) {
         context.logger.warn({ session: session.id }, 'logout is not recorded yet');
-        client.send(ANSWERS.unavailable);
+        client.fail(ANSWERS.unavailable);
       } else if (outcome.done) {
         client.send(ANSWERS.loggedOut);
       } else {
@@ -75,7 +75,7 @@ async function refuse(
   const hasEnded = state.status === 'none' || state.status === 'ended';
   const who = hasEnded ? await context.sessions.endedBy(session.id).catch(() => null) : null;
   if (who) client.send(loggedOutBy(who));
-  client.send(ANSWERS.authRequired);
+  client.refuse(ANSWERS.authRequired);
   if (hasEnded) return;
   const wasLost = context.leases.lostAt > session.heldSince;
   client.close(wasLost ? CLOSE.sessionLost : CLOSE.takenOver);

@@ -27,7 +27,8 @@ export function logoutAllHandler(context: Context): Handler {
 
       // 3. answer
       if (!done) context.logger.warn({ session: session.id }, 'logout of all sessions is not recorded yet');
-      client.send(done ? ANSWERS.loggedOut : ANSWERS.unavailable);
+      if (done) client.send(ANSWERS.loggedOut);
+      else client.fail(ANSWERS.unavailable);
     },
   });
 }

@@ -31,7 +31,8 @@ export function joinQueueHandler(context: Context): Handler {
       }
       if (outcome.done) context.formMatches();
       const isWaiting = outcome.done || outcome.refused === 'in_queue';
-      client.send(isWaiting ? ANSWERS.queued : ANSWERS.authRequired);
+      if (isWaiting) client.send(ANSWERS.queued);
+      else client.refuse(ANSWERS.authRequired);
     },
   });
 }
@@ -48,7 +49,7 @@ export function leaveQueueHandler(context: Context): Handler {
       const { attachment } = session.known.state;
       const outcome = await take(context, session, { type: 'leaveQueue', attachment }, () => {});
       if (outcome.done) client.send(ANSWERS.dequeued);
-      else if (outcome.refused !== 'not_in_queue') client.send(ANSWERS.authRequired);
+      else if (outcome.refused !== 'not_in_queue') client.refuse(ANSWERS.authRequired);
     },
   });
 }

@@ -34,7 +34,7 @@ export function registerHandler(context: Context): Handler {
           return true;
         },
       });
-      if (refusal) client.send(registrationError(texts[refusal.problem]));
+      if (refusal) client.refuse(registrationError(texts[refusal.problem]));
     },
   });
 }

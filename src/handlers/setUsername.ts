@@ -21,7 +21,7 @@ export function setUsernameHandler(context: Context): Handler {
       // 1. what can be seen without asking anybody
       const name = displayNameOf(payload);
       if (name === null) {
-        client.send(ANSWERS.invalidPayload);
+        client.refuse(ANSWERS.invalidPayload);
         return;
       }
       if (name === session.displayName) {
@@ -37,7 +37,7 @@ export function setUsernameHandler(context: Context): Handler {
       }
       const claim = await context.names.reserve(name, accountId, inTime(context, leaveToSweep));
       if (!claim) {
-        client.send(ANSWERS.invalidPayload);
+        client.refuse(ANSWERS.invalidPayload);
         return;
       }
 
@@ -65,7 +65,8 @@ async function rename(
   );
   if (!outcome.done) {
     // somebody else has ended the session or taken it over, or the name was given up: it took too long
-    client.send(outcome.refused === 'guarded' ? ANSWERS.unavailable : ANSWERS.authRequired);
+    if (outcome.refused === 'guarded') client.fail(ANSWERS.unavailable);
+    else client.refuse(ANSWERS.authRequired);
     return;
   }
   const { after } = outcome;

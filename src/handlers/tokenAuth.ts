@@ -21,7 +21,7 @@ export function tokenAuthHandler(context: Context): Handler {
       if (attempts.isSuspect(client.address)) {
         const admission = await attempts.beginTokenLogin(client.address);
         if (!admission.admitted) {
-          client.send(ANSWERS.tooManyAttempts);
+          client.refuse(ANSWERS.tooManyAttempts);
           return;
         }
       }
@@ -53,7 +53,7 @@ export function tokenAuthHandler(context: Context): Handler {
 async function refuse(context: Context, client: Client): Promise<void> {
   const admission = await context.attempts.tokenLoginFailed(client.address);
   if (admission.admitted) context.logger.info({ address: client.address }, 'login by token failed');
-  client.send(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
+  client.refuse(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
 }
 
 interface Candidate {

@@ -6,6 +6,7 @@ import type { RedisClient, RedisTarget } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
+import { countJobs, type JobCount } from './queue.js';
 import { connectForJobs, SteadyWorker } from './steadyWorker.js';
 
 /** Name of the queue, after the prefix of all keys of jobs. */
@@ -72,6 +73,11 @@ export class MatchJobs {
         removeOnFail: true,
       },
     );
+  }
+
+  /** @throws when Redis is away */
+  counts(): Promise<JobCount[]> {
+    return countJobs(this.queue);
   }
 
   async close(): Promise<void> {

@@ -26,6 +26,19 @@ export interface JobsOptions {
   readonly retentionHours: number;
 }
 
+/** Jobs of a queue in one of BullMQ's states, such as `waiting`, `active`, `delayed`, `failed`. */
+export interface JobCount {
+  readonly queue: string;
+  readonly state: string;
+  readonly count: number;
+}
+
+/** Counts the jobs of a queue, by state. @throws when Redis is away */
+export async function countJobs(queue: Queue): Promise<JobCount[]> {
+  const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+  return Object.entries(counts).map(([state, count]) => ({ queue: queue.name, state, count }));
+}
+
 /** Starts to take part in the jobs of a deployment. Redis may be away then, and at any time later. */
 export async function startJobs({ target, keys, logger, retentionHours }: JobsOptions): Promise<Jobs> {
   const redis = connectForJobs(target, 'jobs', logger);
@@ -71,6 +84,11 @@ export class Jobs {
     this.worker = new SteadyWorker(QUEUE, redis, keys, logger, ({ name }, signal) => this.run(name, signal));
     this.queue.on('error', (error) => this.worker.report(error));
     void this.keepSchedules();
+  }
+
+  /** @throws when Redis is away */
+  counts(): Promise<JobCount[]> {
+    return countJobs(this.queue);
   }
 
   /** Ends what is being done and closes the connections. Takes a few seconds at most, also while Redis is away. */

@@ -72,7 +72,7 @@ export class Observer {
         residentBytes: value('process_resident_memory_bytes'),
         eventLoopLagMs: value('nodejs_eventloop_lag_p99_seconds') * 1000,
         connections: value('openchamp_connections'),
-        sessions: value('openchamp_sessions'),
+        sessions: value('openchamp_sessions{status="attached"}'),
         backlog: value('openchamp_commit_backlog_operations'),
       });
     } catch (error) {
@@ -86,10 +86,11 @@ function reasonOf({ code, message }: NodeJS.ErrnoException): string {
   return code ?? message;
 }
 
-/** Gives the value of a metric without labels, 0 when there is none. */
+/** Gives the value of a metric, with its labels as they are shown; 0 when there is none. */
 function valuesOf(text: string): (name: string) => number {
   const values = new Map<string, number>();
-  for (const [, name, value] of text.matchAll(/^([a-z][a-z0-9_]*) (\S+)/gm)) values.set(name!, Number(value));
+  for (const [, name, value] of text.matchAll(/^([a-z][a-z0-9_]*(?:\{.*\})?) (\S+)/gm))
+    values.set(name!, Number(value));
   return (name) => values.get(name) ?? 0;
 }
 

@@ -63,3 +63,6 @@ export const CLOSE = {
 } as const;
 
 export type Close = (typeof CLOSE)[keyof typeof CLOSE];
+
+/** A connection is cut, without a close frame, because its client doesn't read what it gets. */
+export const SLOW_READER = 'slow_reader';

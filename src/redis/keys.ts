@@ -24,6 +24,11 @@ export class Keys {
     return `${this.prefix}{${partition}}:log`;
   }
 
+  /** Hash: entry ids that followers of the log have come to, by their names. */
+  followers(partition: number): string {
+    return `${this.prefix}{${partition}}:followers`;
+  }
+
   /** String: number and results of the last batch of a lane. */
   lane(partition: number, node: string, lane: number): string {
     return `${this.prefix}{${partition}}:lane:${node}:${lane}`;

@@ -22,8 +22,9 @@ export type Outcome =
     }
   | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
 
-/** A session as a change to commit, and the state that it leads to. */
+/** Events of a session as a change to commit, and the state that they lead to. */
 export interface SessionChange {
+  readonly events: readonly SessionEvent[];
   readonly change: Change;
   readonly after: Stored;
 }
@@ -40,7 +41,7 @@ export interface ExecuteOptions {
 }
 
 /** Is told of every change of a session by this process, once it is recorded. */
-export type SessionObserver = (sessionId: string, events: readonly { readonly type: string }[]) => void;
+export type SessionObserver = (sessionId: string, events: readonly SessionEvent[]) => void;
 
 /** The sessions in Redis: loads them, and takes commands through decision and commit. */
 export class Sessions {
@@ -82,8 +83,8 @@ export class Sessions {
   begin(sessionId: string, command: Extract<SessionCommand, { type: 'start' }>): SessionChange {
     const decision = decide(command, initialState);
     if ('refused' in decision) throw new Error(`A new session was refused: ${decision.refused}`);
-    const { change, after } = this.changeOf(sessionId, NOT_STORED, decision.events);
-    return { change: { ...change, checks: [] }, after };
+    const { events, change, after } = this.changeOf(sessionId, NOT_STORED, decision.events);
+    return { events, change: { ...change, checks: [] }, after };
   }
 
   /**
@@ -140,7 +141,7 @@ export class Sessions {
   }
 
   /** Tells the observer of a session that was begun by a commit of its caller. */
-  announce(sessionId: string, events: SessionChange['change']['events']): void {
+  announce(sessionId: string, events: readonly SessionEvent[]): void {
     this.observer(sessionId, events);
   }
 
@@ -165,6 +166,7 @@ export class Sessions {
       displayName: isLive(state) && state.isRenamed ? (displayName ?? before.displayName) : null,
     };
     return {
+      events,
       after,
       change: {
         checks: [{ key, field: sessionId, version: before.version, at }],

@@ -42,7 +42,7 @@ describe('a flood of logins by password', () => {
       };
       const watch = async () => {
         while (!isOver()) {
-          const queued = await siege.gauge('openchamp_password_hashings_waiting');
+          const queued = await siege.metric('openchamp_password_hashings_waiting');
           mostQueued = Math.max(mostQueued, queued);
           await delay(20);
         }

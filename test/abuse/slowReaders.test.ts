@@ -46,6 +46,7 @@ describe('slow readers', () => {
     for (const [i, message] of listener.received.slice(1).entries()) {
       expect(message).toEqual(globalChat(talkerAccount.username, said(i)));
     }
+    expect(await siege.metric('openchamp_closes_total{reason="slow_reader"}')).toBe(READERS);
     expect(grownMb).toBeLessThan(100); // all of it would be 18 MB for each of them
     expect(slowdown).toBeLessThan(30);
     for (const client of [...lazy, talker, listener]) client.ws.terminate();

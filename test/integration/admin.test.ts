@@ -3,12 +3,13 @@ import { Agent, request } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createMetrics, type MetricSources } from '../../src/admin/metrics.js';
+import { createMetrics } from '../../src/admin/metrics.js';
 import { type Admin, startAdmin } from '../../src/admin/server.js';
 import { connect } from '../support/client.js';
 import { login, logout, tokenAuth } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
 import { Fleet, PASSWORD } from '../support/fleet.js';
+import { IDLE } from '../support/metrics.js';
 import { onFreePorts } from '../support/ports.js';
 import { runCli } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -74,18 +75,26 @@ describe('the operators’ port of a process', () => {
     await login(first!, one!.username, PASSWORD);
     await tokenAuth(second!, two!.token);
     await third!.request({ type: 'nonsense' });
+    await third!.request({ type: 'login', payload: { username: one!.username, password: 'wrong-one' } });
+    await third!.request('no JSON');
 
     await eventually(async () => {
       const text = await metrics();
       const values = Object.fromEntries(
         [
           'openchamp_connections',
-          'openchamp_sessions',
-          'openchamp_messages_total{type="token_auth"}',
-          'openchamp_messages_total{type="login"}',
-          'openchamp_messages_total{type="logout"}',
-          'openchamp_messages_total{type="register"}',
-          'openchamp_messages_total{type="other"}',
+          'openchamp_sessions{status="attached"}',
+          'openchamp_messages_total{type="token_auth",result="ok"}',
+          'openchamp_messages_total{type="login",result="ok"}',
+          'openchamp_messages_total{type="login",result="refused"}',
+          'openchamp_messages_total{type="logout",result="ok"}',
+          'openchamp_messages_total{type="register",result="ok"}',
+          'openchamp_messages_total{type="other",result="refused"}',
+          'openchamp_messages_total{type="invalid",result="refused"}',
+          'openchamp_message_duration_seconds_count{type="token_auth"}',
+          'openchamp_message_duration_seconds_count{type="login"}',
+          'openchamp_logouts_total{by="client"}',
+          'openchamp_logouts_total{by="operator"}',
           'openchamp_session_events_total{type="session.started"}',
           'openchamp_session_events_total{type="session.logged_out"}',
           'openchamp_session_events_total{type="session.detached"}',
@@ -96,12 +105,18 @@ describe('the operators’ port of a process', () => {
       );
       expect(values).toEqual({
         connections: 3,
-        sessions: 2,
-        'messages_total{type="token_auth"}': 2,
-        'messages_total{type="login"}': 1,
-        'messages_total{type="logout"}': 1,
-        'messages_total{type="register"}': 0,
-        'messages_total{type="other"}': 1,
+        'sessions{status="attached"}': 2,
+        'messages_total{type="token_auth",result="ok"}': 2,
+        'messages_total{type="login",result="ok"}': 1,
+        'messages_total{type="login",result="refused"}': 1,
+        'messages_total{type="logout",result="ok"}': 1,
+        'messages_total{type="register",result="ok"}': 0,
+        'messages_total{type="other",result="refused"}': 1,
+        'messages_total{type="invalid",result="refused"}': 1,
+        'message_duration_seconds_count{type="token_auth"}': 2,
+        'message_duration_seconds_count{type="login"}': 2,
+        'logouts_total{by="client"}': 1,
+        'logouts_total{by="operator"}': 0,
         'session_events_total{type="session.started"}': 3,
         'session_events_total{type="session.logged_out"}': 1,
         'session_events_total{type="session.detached"}': 0,
@@ -115,7 +130,7 @@ describe('the operators’ port of a process', () => {
     await eventually(async () => {
       const text = await metrics();
       expect(valueIn(text, 'openchamp_connections')).toBe(0);
-      expect(valueIn(text, 'openchamp_sessions')).toBe(0);
+      expect(valueIn(text, 'openchamp_sessions{status="attached"}')).toBe(0);
       expect(valueIn(text, 'openchamp_session_events_total{type="session.detached"}')).toBe(2);
     });
     const text = await metrics();
@@ -153,12 +168,11 @@ describe('the operators’ HTTP server', () => {
   });
 
   async function start(): Promise<string> {
-    const { registry } = createMetrics(IDLE);
     admin = await startAdmin({
       host: '127.0.0.1',
       port: 0,
       readiness: async () => reason,
-      registry,
+      metrics: createMetrics(IDLE),
       api: null,
       logger,
     });
@@ -202,12 +216,11 @@ describe('the operators’ HTTP server', () => {
   });
 
   it('can’t be started at an address that isn’t there', async () => {
-    const { registry } = createMetrics(IDLE);
     const starting = startAdmin({
       host: '203.0.113.1',
       port: 0,
       readiness: async () => null,
-      registry,
+      metrics: createMetrics(IDLE),
       api: null,
       logger,
     });
@@ -221,18 +234,8 @@ describe('the metrics in docs/operations.md', () => {
     const documented = [...docs.matchAll(/^\| `(openchamp_\w+)` \| (\w+) \| \S/gm)].map(
       ([, name, type]) => `${name} ${type}`,
     );
-    const text = await createMetrics(IDLE).registry.metrics();
+    const text = await createMetrics(IDLE).text();
     const shown = [...text.matchAll(/^# TYPE (openchamp_\w+ \w+)$/gm)].map(([, metric]) => metric!);
     expect(documented.sort()).toEqual(shown.sort());
   });
 });
-
-/** A process to which nothing happens. */
-const IDLE: MetricSources = {
-  connections: () => 0,
-  sessions: () => 0,
-  messages: () => new Map(),
-  hashQueue: () => 0,
-  backlog: () => 0,
-  oldestBatchSeconds: () => 0,
-};

@@ -67,7 +67,7 @@ export class Siege {
 
   /** How many connections the node has besides those of the well-behaved. */
   async others(): Promise<number> {
-    return (await this.gauge('openchamp_connections')) - REGULARS;
+    return (await this.metric('openchamp_connections')) - REGULARS;
   }
 
   /** Waits until the node has no more connections than those of the well-behaved, and so many others. */
@@ -76,10 +76,11 @@ export class Siege {
     await eventually(left, { timeoutMs: 30_000, intervalMs: 100, message: 'the others are gone' });
   }
 
-  /** A metric of the node without labels. */
-  async gauge(name: string): Promise<number> {
+  /** A metric of the node, with its labels as they are shown. */
+  async metric(name: string): Promise<number> {
     const metrics = await (await fetch(`${this.node.adminUrl}/metrics`)).text();
-    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)![1]);
+    const line = metrics.split('\n').find((one) => one.startsWith(`${name} `));
+    return Number(line!.slice(name.length + 1));
   }
 
   async stop(): Promise<void> {

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
 import { pino } from 'pino';
-import { Registry } from 'prom-client';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createMetrics } from '../../../src/admin/metrics.js';
 import { startAdmin } from '../../../src/admin/server.js';
+import { IDLE } from '../../support/metrics.js';
 import { ROOT, read, SETTINGS } from './files.js';
 
 const dockerfile = DockerfileParser.parse(read('Dockerfile'));
@@ -69,7 +70,7 @@ describe('the Dockerfile', () => {
       host: '127.0.0.1',
       port: 0,
       readiness: async () => 'Redis cannot be reached',
-      registry: new Registry(),
+      metrics: createMetrics(IDLE),
       api: null,
       logger: pino({ level: 'silent' }),
     });

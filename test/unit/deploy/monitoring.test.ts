@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { createMetrics } from '../../../src/admin/metrics.js';
+import { IDLE } from '../../support/metrics.js';
 
 const read = (path: string) =>
   readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8');
@@ -33,27 +34,33 @@ describe('monitoring/', () => {
   });
 
   it('asks for metrics and labels that there are', async () => {
-    const { registry } = createMetrics({
-      connections: () => 0,
-      sessions: () => 0,
-      messages: () => new Map([['logout', 1]]),
-      hashQueue: () => 0,
-      backlog: () => 0,
-      oldestBatchSeconds: () => 0,
-    });
-    const exposed = await registry.metrics();
+    const metrics = createMetrics(IDLE);
+    metrics.messageWaited('logout', 1);
+    const exposed = await metrics.text();
     const expressions = [
       ...rules.groups.flatMap((group) => group.rules.map(({ expr }) => expr)),
       ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
     ];
-    const names = expressions.flatMap((expr) => expr.match(/(?:openchamp|nodejs|process)_[a-z0-9_]+/g) ?? []);
-    expect(names.length).toBeGreaterThan(15);
+    const names = expressions.flatMap((expr) => expr.match(METRIC) ?? []);
+    expect(new Set(names).size).toBeGreaterThan(20);
     for (const name of names) expect(exposed).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
     for (const expr of expressions) {
-      for (const [, label] of expr.matchAll(/\bby \((?:le, )?(type)\)/g)) {
-        const [, metric] = /((?:openchamp)_[a-z_]+)/.exec(expr)!;
-        expect(exposed).toMatch(new RegExp(`^${metric}\\{[^}]*${label}="`, 'm'));
+      const [metric] = expr.match(METRIC)!;
+      const series = exposed.split('\n').filter((line) => line.startsWith(`${metric}{`));
+      const has = (label: string) => series.some((line) => line.includes(label));
+      for (const label of groupedBy(expr)) expect(has(`${label}="`), `${label} of ${metric}`).toBe(true);
+      for (const [, label, value] of expr.matchAll(/[{,](\w+)="(\w[^"]*)"/g)) {
+        expect(has(`${label}="${value}"`), `${label}="${value}" of ${metric}`).toBe(true);
       }
     }
   });
 });
+
+const METRIC = /(?:openchamp|nodejs|process)_[a-z0-9_]+/g;
+
+/** Labels by which an expression groups, but for those that Prometheus adds. */
+function groupedBy(expr: string): string[] {
+  return [...expr.matchAll(/\bby \(([^)]*)\)/g)]
+    .flatMap(([, labels]) => labels!.split(', '))
+    .filter((label) => !['instance', 'le'].includes(label));
+}
