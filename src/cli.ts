@@ -12,6 +12,7 @@ import { type Deployment, openDeployment } from './deployment.js';
 import { Followers } from './log/followers.js';
 import { serializers } from './logger.js';
 import type { Operator } from './operator/operator.js';
+import { Unavailable } from './redis/unavailable.js';
 
 /** How long a tool waits for Redis, in ms. */
 const PATIENCE_MS = 5000;
@@ -211,9 +212,16 @@ async function withOperator(
 ): Promise<void> {
   const { Publisher } = await import('./bus/publisher.js');
   const { Operator } = await import('./operator/operator.js');
-  await withDeployment(async (deployment, _config, logger) => {
+  await withDeployment(async (deployment, config, logger) => {
     const publisher = new Publisher(deployment.redis, deployment.keys, logger);
-    await tool(new Operator(deployment, publisher), deployment);
+    try {
+      await tool(new Operator(deployment, publisher, config.COMMIT_TIMEOUT_MS), deployment);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      throw new Error('Redis is away, or records nothing now; it may or may not have been done.', {
+        cause: error,
+      });
+    }
     return 0;
   });
 }

@@ -16,8 +16,8 @@ export interface DeploymentOptions {
   readonly config: Config;
   readonly target: RedisTarget;
   readonly logger: Logger;
-  /** How long to wait for Redis, in ms. */
-  readonly patienceMs: number;
+  /** How long to wait for Redis, in ms; null: for ever. */
+  readonly patienceMs: number | null;
   /** Whether PARTITIONS must be right, and is fixed if it isn't yet; a tool that only looks takes it from Redis. */
   readonly decidesPartitions: boolean;
   readonly onCommit?: CommitObserver;

@@ -30,6 +30,7 @@ import { MatchJobs } from './jobs/matches.js';
 import { CLOSE, type Close, SLOW_READER } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
 import { Limiter } from './redis/limiter.js';
+import { bucketOfId } from './store/ids.js';
 import { within } from './within.js';
 
 /** How long a node that goes may take to record what is still to be recorded, after its clients have been sent away. */
@@ -246,6 +247,15 @@ export async function startServer(
   }
   bus.start();
 
+  /** An operator has the node go: that is an event of the node, the only one it has in its life. */
+  function recordDrain(actor: string): void {
+    const event = { type: 'node.drained', subject: node, version: 1, data: { actor } };
+    const partition = keys.partitionOf(bucketOfId(node));
+    committer.commit({ partition, checks: [], events: [event], writes: [] }).catch((error: unknown) => {
+      logger.warn({ err: error }, 'who has the node go could not be recorded');
+    });
+  }
+
   const { port } = gateway;
   return {
     port,
@@ -269,10 +279,11 @@ export async function startServer(
       if (!redis.isReady) return 'Redis cannot be reached';
       if (leases.isOverdue) return 'the lease of the node has run out';
       if (committer.oldestBatchMs > config.COMMIT_TIMEOUT_MS) return 'the event log cannot be written';
-      return bus.isSubscribed ? null : 'the bus is not subscribed';
+      return bus.isHearing ? null : 'nothing is heard on the bus';
     },
     async drain(actor) {
       isDraining = true;
+      if (actor !== undefined) recordDrain(actor);
       gateway.stopListening();
       reconciler.close();
       const spreadMs = config.DRAIN_SECONDS * 1000;
@@ -284,13 +295,15 @@ export async function startServer(
       const leaving = drain(gateway.connections(), spreadMs, leave).then(() => true);
       const haveLeft = await within(spreadMs + FLUSH_MS, leaving);
       for (const connection of gateway.connections()) connection.close(CLOSE.goingAway);
-      const isFlushed = await committer.flush(Math.max(CLOSING_MS, deadline - performance.now()));
+      const timeLeft = () => Math.max(CLOSING_MS, deadline - performance.now());
+      const haveEnded = await presence.untilNoneLeaves(timeLeft());
+      const isFlushed = await committer.flush(timeLeft());
       await new Promise((resolve) => setTimeout(resolve, CLOSING_MS)); // for the closing frames to get out
       gateway.close();
       bus.close();
       await within(CLOSING_MS, matchJobs.close());
       await leases.release();
-      return isFlushed && haveLeft === true;
+      return isFlushed && haveEnded && haveLeft === true;
     },
   };
 }

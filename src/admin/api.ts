@@ -15,10 +15,15 @@ import * as shapes from './shapes.js';
 export interface ApiOptions {
   /** Who brings it as a bearer token may do everything. */
   readonly token: string;
+  /** What it works with; null as long as the process has not reached Redis for the first time. */
+  readonly tools: () => ApiTools | null;
+  readonly logger: Logger;
+}
+
+export interface ApiTools {
   readonly deployment: Deployment;
   readonly operator: Operator;
   readonly publisher: Publisher;
-  readonly logger: Logger;
 }
 
 interface Actor {
@@ -27,7 +32,7 @@ interface Actor {
 
 /** The REST API of operators, as a plugin for fastify; it describes itself at `openapi.json`. */
 export async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
-  const { token, deployment, operator, publisher, logger } = options;
+  const { token, logger } = options;
   await app.register(swagger, { openapi: shapes.DOCUMENT });
   await app.register(bearerAuth, {
     keys: new Set([token]),
@@ -44,10 +49,17 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
   });
   app.setNotFoundHandler((_request, reply) => notFound(reply, 'There is nothing at this path.'));
 
+  /** @throws Unavailable */
+  const tools = (): ApiTools => {
+    const found = options.tools();
+    if (!found) throw new Unavailable();
+    return found;
+  };
+
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
 
   app.get('/nodes', { schema: shapes.nodes }, async () => ({
-    nodes: (await listNodes(deployment)).map(({ node, report }) =>
+    nodes: (await listNodes(tools().deployment)).map(({ node, report }) =>
       report
         ? {
             node,
@@ -62,14 +74,14 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
   app.post<Actor & { Params: { node: string } }>(
     '/nodes/:node/logout',
     { schema: shapes.logoutNode },
-    async ({ params, body }) => ({ ended: await operator.logOutNode(params.node, body.by) }),
+    async ({ params, body }) => ({ ended: await tools().operator.logOutNode(params.node, body.by) }),
   );
 
   app.post<Actor & { Params: { node: string } }>(
     '/nodes/:node/drain',
     { schema: shapes.drainNode },
     async ({ params, body }, reply) => {
-      const hasHeard = await publisher.drain(params.node, body.by);
+      const hasHeard = await tools().publisher.drain(params.node, body.by);
       if (!hasHeard) return notFound(reply, 'No gateway node of this name listens.');
       return reply.code(202).send({ node: params.node });
     },
@@ -81,12 +93,12 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     async ({ query }, reply) => {
       const { username, node, status, limit, cursor } = query;
       if (username === undefined) {
-        const page = await sessionPage(deployment, { node, status }, limit, cursor ?? null);
+        const page = await sessionPage(tools().deployment, { node, status }, limit, cursor ?? null);
         return { ...page, sessions: page.sessions.map(withTime) };
       }
-      const account = await operator.account(username);
+      const account = await tools().operator.account(username);
       if (!account) return noAccount(reply);
-      const sessions = await sessionsOf(deployment, account.accountId);
+      const sessions = await sessionsOf(tools().deployment, account.accountId);
       const wanted = sessions.filter(
         (one) =>
           (status === undefined || one.status === status) &&
@@ -100,7 +112,7 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     '/sessions/:session',
     { schema: shapes.session },
     async ({ params }, reply) => {
-      const found = isSessionId(params.session) ? await sessionOf(deployment, params.session) : null;
+      const found = isSessionId(params.session) ? await sessionOf(tools().deployment, params.session) : null;
       return found ? withTime(found) : notFound(reply, 'There is no live session of this id.');
     },
   );
@@ -110,7 +122,7 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     { schema: shapes.sessionEvents },
     async ({ params, query }, reply) =>
       isSessionId(params.session)
-        ? historyOf(deployment, params.session, query.after ?? null)
+        ? historyOf(tools().deployment, params.session, query.after ?? null)
         : notFound(reply, 'That is no id of a session.'),
   );
 
@@ -118,7 +130,7 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     '/sessions/:session/logout',
     { schema: shapes.logoutSession },
     async ({ params, body }, reply) => {
-      const hasEnded = await operator.logOut(params.session, body.by);
+      const hasEnded = await tools().operator.logOut(params.session, body.by);
       return hasEnded ? { ended: [params.session] } : notFound(reply, 'There is no live session of this id.');
     },
   );
@@ -127,9 +139,9 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     '/accounts/:username',
     { schema: shapes.account },
     async ({ params }, reply) => {
-      const account = await operator.account(params.username);
+      const account = await tools().operator.account(params.username);
       if (!account) return noAccount(reply);
-      const { state } = await deployment.accounts.load(account.accountId);
+      const { state } = await tools().deployment.accounts.load(account.accountId);
       return {
         account: account.accountId,
         username: account.username,
@@ -149,22 +161,22 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
       `/accounts/:username/${name}`,
       { schema },
       async ({ params, body }, reply) => {
-        const account = await operator.account(params.username);
+        const account = await tools().operator.account(params.username);
         return account ? act(account, body.by) : noAccount(reply);
       },
     );
   onAccount('logout', shapes.logoutAccount, async ({ accountId }, by) => ({
-    ended: await operator.logOutAccount(accountId, by),
+    ended: await tools().operator.logOutAccount(accountId, by),
   }));
   onAccount('revoke-tokens', shapes.revokeTokens, async (account, by) => {
-    const { tokens, sessions } = await operator.revokeTokens(account, by);
+    const { tokens, sessions } = await tools().operator.revokeTokens(account, by);
     return { revoked: tokens, ended: sessions };
   });
   onAccount('disable', shapes.disable, async (account, by) => ({
-    ended: await operator.disable(account, by),
+    ended: await tools().operator.disable(account, by),
   }));
   onAccount('enable', shapes.enable, async (account, by) => {
-    await operator.enable(account, by);
+    await tools().operator.enable(account, by);
     return {};
   });
 }

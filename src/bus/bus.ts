@@ -37,7 +37,10 @@ export const HEARTBEAT_MS = 1000;
 export const SILENCE_MS = 3 * HEARTBEAT_MS;
 
 const SUBSCRIBE_TIMEOUT_MS = 5000;
-const RESUBSCRIBE_DELAY_MS = 100;
+
+/** How soon it is subscribed again, in ms: later and later while nothing is heard. */
+const RESUBSCRIBE_MIN_MS = 100;
+const RESUBSCRIBE_MAX_MS = 5000;
 
 /**
  * Between the nodes: each listens to its own channel, and to those of all. It is fast and never the only copy of a fact. A
@@ -47,7 +50,11 @@ export class Bus {
   readonly publisher: Publisher;
   private subscriber: RedisClient | null = null;
   private timer: NodeJS.Timeout | undefined;
+  /** By `performance.now()`; 0: it isn't subscribed. */
+  private subscribedAt = 0;
+  /** When anything was heard last, by this subscription; 0: nothing yet. */
   private heardAt = 0;
+  private resubscribeMs = RESUBSCRIBE_MIN_MS;
   /** How often it has subscribed. */
   subscriptions = 0;
   private closed = false;
@@ -68,9 +75,9 @@ export class Bus {
     this.subscriber?.close();
   }
 
-  /** Whether the node hears what others tell it. */
-  get isSubscribed(): boolean {
-    return this.subscriber !== null && this.heardAt > 0;
+  /** Whether the node hears: not only that it has subscribed, but that something has come, be it its own heartbeat. */
+  get isHearing(): boolean {
+    return this.heardAt > 0;
   }
 
   private async subscribe(): Promise<void> {
@@ -79,6 +86,7 @@ export class Bus {
     while (!this.closed) {
       const subscriber = connectSubscriber();
       this.subscriber = subscriber;
+      this.subscribedAt = 0;
       this.heardAt = 0;
       try {
         await subscriber.ready(SUBSCRIBE_TIMEOUT_MS);
@@ -90,7 +98,7 @@ export class Bus {
           this.receive(channel, text),
         );
         await answered(isCluster ? raw.ssubscribe(...channels) : raw.subscribe(...channels));
-        this.heardAt = performance.now();
+        this.subscribedAt = performance.now();
         this.subscriptions += 1;
         onDoubt();
         this.beat();
@@ -100,14 +108,18 @@ export class Bus {
         if (!this.closed) logger.debug({ err: error }, 'bus subscription failed');
       }
       subscriber.close();
-      if (!this.closed) await new Promise((resolve) => setTimeout(resolve, RESUBSCRIBE_DELAY_MS));
+      this.subscribedAt = 0;
+      if (this.heardAt > 0) this.resubscribeMs = RESUBSCRIBE_MIN_MS;
+      this.heardAt = 0;
+      if (!this.closed) await new Promise((resolve) => setTimeout(resolve, this.resubscribeMs));
+      this.resubscribeMs = Math.min(2 * this.resubscribeMs, RESUBSCRIBE_MAX_MS);
     }
   }
 
   private beat(): void {
     const { redis, node, connections, logger } = this.options;
-    if (!redis.isReady || this.heardAt === 0) return;
-    if (performance.now() - this.heardAt > SILENCE_MS) {
+    if (!redis.isReady || this.subscribedAt === 0) return;
+    if (performance.now() - Math.max(this.subscribedAt, this.heardAt) > SILENCE_MS) {
       logger.warn('bus subscription has gone deaf');
       this.subscriber?.close();
       return;

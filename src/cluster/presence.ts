@@ -84,6 +84,15 @@ export class Presence<H extends Holder = Holder> {
     this.leaving.delete(sessionId);
   }
 
+  /** Waits until no released session is about to end any more, at most `timeoutMs`. @returns whether that is so */
+  async untilNoneLeaves(timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.leaving.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return this.leaving.size === 0;
+  }
+
   /** Whether a session belongs here, though perhaps not for long: it is held, or about to end. */
   concerns(sessionId: string): boolean {
     return this.holders.has(sessionId) || this.leaving.has(sessionId);

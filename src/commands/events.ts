@@ -30,7 +30,7 @@ export interface PrintEventsRequest {
   };
   /** Where to print to, such as `process.stdout`. */
   readonly out: Writable;
-  /** Is told, in one sentence, when a follower with a name has missed events. */
+  /** Is told, in one sentence, when a follower with a name may have missed events. */
   readonly warn?: (sentence: string) => void;
   /** Ends it. */
   readonly signal: AbortSignal;
@@ -52,8 +52,8 @@ export async function printEvents(request: PrintEventsRequest): Promise<void> {
   for (const partition of partitionsOf(keys, options.subject)) {
     positions.set(partition, known?.get(partition) ?? since(partition));
   }
-  if (known && (await followers.haveMissed(known))) {
-    warn(`Some events that ${options.as} has not read were trimmed from the log (RETENTION_HOURS).`);
+  if (known && (await followers.mayHaveMissed(known))) {
+    warn(`Events that ${options.as} has not read may have been trimmed from the log (RETENTION_HOURS).`);
   }
 
   const printer = new Printer(out, signal);

@@ -17,9 +17,6 @@ import { untilToldToEnd } from './signals.js';
 /** What a process does: serve clients, work in the background, or all of it with a Redis of its own. */
 export type Role = 'start' | 'serve' | 'work';
 
-/** How long to wait for Redis at boot, in ms. */
-const PATIENCE_MS = 30_000;
-
 const EXIT_NOT_RECORDED = 3;
 
 /**
@@ -39,7 +36,8 @@ export async function run(role: Role, config: Config): Promise<number> {
   try {
     const embedded = role === 'start' ? await startEmbedded(config, logger) : undefined;
     if (embedded) takeDown.push(() => embedded.stop());
-    const node = await startNode(role, config, embedded, logger, takeDown);
+    const node = await startNode(role, config, embedded, logger, ending, takeDown);
+    if (!node) return 0;
     const { admin, server } = node;
     const ports = { ...(server && { port: server.port }), adminPort: admin.port };
     logger.info(ports, role === 'work' ? 'worker started' : 'listening');
@@ -68,14 +66,15 @@ interface Node {
   readonly admin: { readonly port: number };
 }
 
-/** Starts the parts of a process, and notes how each is taken down. */
+/** Starts the parts of a process, and notes how each is taken down. Null: it was told to end before Redis was there. */
 async function startNode(
   role: Role,
   config: Config,
   embedded: EmbeddedRedis | undefined,
   logger: Logger,
+  ending: Promise<unknown>,
   takeDown: (() => Promise<unknown>)[],
-): Promise<Node> {
+): Promise<Node | null> {
   let deployment: Deployment | undefined;
   let server: Server | undefined;
   let worker: Worker | undefined;
@@ -91,13 +90,35 @@ async function startNode(
     isRedisUp: () => deployment?.isUp ?? false,
     overview: async () => worker?.overview() ?? null,
   });
-  deployment = await openDeployment({
+  let publisher: Publisher | undefined;
+  let operator: Operator | undefined;
+  const admin = await startAdmin({
+    host: config.ADMIN_HOST,
+    port: config.ADMIN_PORT,
+    readiness: async () => {
+      if (!deployment) return 'Redis has not been reached yet';
+      return unreadiness(role, server, worker) ?? (await unanswering(deployment.redis));
+    },
+    metrics,
+    api:
+      config.ADMIN_TOKEN === undefined
+        ? null
+        : {
+            token: config.ADMIN_TOKEN,
+            tools: () => (deployment && operator && publisher ? { deployment, operator, publisher } : null),
+            logger,
+          },
+    logger,
+  });
+  takeDown.push(() => admin.close());
+
+  const opening = openDeployment({
     config,
     target: embedded
       ? { kind: 'single', url: embedded.url, tls: false }
       : (config.redis ?? defaultRedis(config)),
     logger,
-    patienceMs: PATIENCE_MS,
+    patienceMs: config.REDIS_WAIT_SECONDS === 0 ? null : config.REDIS_WAIT_SECONDS * 1000,
     decidesPartitions: true,
     onCommit: metrics.commits,
     onSessionChange: (session, events) => {
@@ -107,28 +128,14 @@ async function startNode(
       }
     },
   });
+  const opened = await Promise.race([opening, ending.then(() => null)]);
+  if (!opened) return null;
+  deployment = opened;
   const { close, redis, keys } = deployment;
-  const publisher = new Publisher(redis, keys, logger);
   takeDown.push(async () => close());
+  publisher = new Publisher(redis, keys, logger);
+  operator = new Operator(deployment, publisher, config.COMMIT_TIMEOUT_MS);
 
-  const admin = await startAdmin({
-    host: config.ADMIN_HOST,
-    port: config.ADMIN_PORT,
-    readiness: async () => unreadiness(role, server, worker) ?? (await unanswering(redis)),
-    metrics,
-    api:
-      config.ADMIN_TOKEN === undefined
-        ? null
-        : {
-            token: config.ADMIN_TOKEN,
-            deployment,
-            operator: new Operator(deployment, publisher),
-            publisher,
-            logger,
-          },
-    logger,
-  });
-  takeDown.push(() => admin.close());
   if (role !== 'serve') {
     worker = await startWorker(config, deployment, logger, role === 'start');
     takeDown.push(() => worker!.close());

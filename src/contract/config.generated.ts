@@ -69,6 +69,10 @@ export interface ConfigVariables {
    */
   REDIS_TLS: boolean;
   /**
+   * Seconds that a node which starts waits for Redis, alive and not ready, before it gives up and ends. 0: for ever.
+   */
+  REDIS_WAIT_SECONDS: number;
+  /**
    * What every key and channel name in Redis begins with. Another prefix is another deployment.
    */
   KEY_PREFIX: string;

@@ -46,7 +46,7 @@ export interface CloudEvent {
    */
   type: EventType;
   /**
-   * Id of the session, account or match that changed.
+   * Id of the session, account or match that changed, or of a node.
    */
   subject: string;
   /**
@@ -113,6 +113,16 @@ export interface MatchStarted {
    * The machine that it runs on.
    */
   machine: string;
+}
+
+/**
+ * An operator has a gateway node go. Subject: the node, by its id; it has no other events.
+ */
+export interface NodeDrained {
+  /**
+   * Which operator.
+   */
+  actor: string;
 }
 
 /**
@@ -277,6 +287,7 @@ export interface EventData {
   'match.failed': MatchFailed;
   'match.formed': MatchFormed;
   'match.started': MatchStarted;
+  'node.drained': NodeDrained;
   'queue.joined': QueueJoined;
   'queue.left': QueueLeft;
   'session.detached': SessionDetached;

@@ -47,14 +47,17 @@ export class Followers {
     return removed > 0;
   }
 
-  /** Whether events that come after these positions were trimmed from the log. @throws Unavailable */
-  async haveMissed(positions: ReadonlyMap<number, string>): Promise<boolean> {
+  /** Whether events that come after these positions may have been trimmed from the log. @throws Unavailable */
+  async mayHaveMissed(positions: ReadonlyMap<number, string>): Promise<boolean> {
     const missed = [...positions].map(async ([partition, id]) => {
       const log = this.keys.log(partition);
       if (!(await this.redis.raw.exists(log))) return false;
       const facts = (await this.redis.raw.xinfo('STREAM', log)) as unknown[];
-      const trimmed = facts[facts.indexOf('max-deleted-entry-id') + 1];
-      return typeof trimmed === 'string' && compareEntryIds(trimmed, id) > 0;
+      const fact = (name: string) => facts[facts.indexOf(name) + 1];
+      const isTrimmed = fact('entries-added') !== fact('length');
+      const first = (fact('first-entry') as [string] | null)?.[0];
+      const last = String(fact('last-generated-id'));
+      return isTrimmed && last !== id && (first === undefined || compareEntryIds(first, id) > 0);
     });
     return (await reading(Promise.all(missed))).includes(true);
   }

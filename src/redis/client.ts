@@ -58,8 +58,8 @@ export class RedisClient {
     return this.raw.status === 'ready';
   }
 
-  /** Waits for the connection to be usable; rejects with one clear sentence after `timeoutMs`. */
-  async ready(timeoutMs: number): Promise<void> {
+  /** Waits for the connection to be usable; rejects with one clear sentence after `timeoutMs`, unless that is null. */
+  async ready(timeoutMs: number | null): Promise<void> {
     if (this.isReady) return;
     await new Promise<void>((resolve, reject) => {
       let lastError: Error | undefined;
@@ -71,14 +71,15 @@ export class RedisClient {
         this.raw.off('error', onError);
         resolve();
       };
-      const timer = setTimeout(() => {
+      const giveUp = (waitedMs: number) => {
         this.raw.off('ready', onReady);
         this.raw.off('error', onError);
         const why = lastError ? `: ${lastError.message || lastError.name}` : '';
         reject(
-          new Error(`Redis could not be reached within ${timeoutMs / 1000} s${why}`, { cause: lastError }),
+          new Error(`Redis could not be reached within ${waitedMs / 1000} s${why}`, { cause: lastError }),
         );
-      }, timeoutMs);
+      };
+      const timer = timeoutMs === null ? undefined : setTimeout(giveUp, timeoutMs, timeoutMs);
       this.raw.on('error', onError);
       this.raw.once('ready', onReady);
     });

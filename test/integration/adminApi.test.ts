@@ -11,6 +11,7 @@ import { type RedisServer, startRedis } from '../support/redis.js';
 const TOKEN = 'a token of sixteen letters or more';
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 const BY = { by: 'jane' };
+const BY_ACTOR = { actor: 'jane' };
 
 interface Session {
   readonly session: string;
@@ -295,6 +296,8 @@ describe('the operators’ API', () => {
     const [events] = await fleet.sessionsOf(account.token);
     expect(storyOf(events!)).toBe('started detached:drained');
     expect(events!.at(-1)!.data).toEqual({ reason: 'drained', actor: 'jane' });
+    const { stdout } = await fleet.cli('events', '--subject', two!);
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'node.drained', source: two, data: BY_ACTOR });
     const back = await enter(0, account);
     expect(await sessionsOf(account)).toMatchObject([{ status: 'attached' }]);
     await back.close();

@@ -1,8 +1,9 @@
 import { PassThrough, Writable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { printEvents } from '../../src/commands/events.js';
+import { type PrintEventsRequest, printEvents } from '../../src/commands/events.js';
 import { compileCloudEventValidator } from '../../src/contract/validators.js';
 import { followLog } from '../../src/log/follow.js';
+import { Followers } from '../../src/log/followers.js';
 import { compareEvents } from '../../src/log/merge.js';
 import { type Event, readLog } from '../../src/log/read.js';
 import type { RedisClient } from '../../src/redis/client.js';
@@ -304,6 +305,67 @@ describe('printing', () => {
     await printing;
   });
 
+  it('goes on where a follower with a name has come to, and says how far it is behind', async () => {
+    const scene = await open(deployments[0]!.env());
+    const { redis, keys } = scene.deployment;
+    const followers = new Followers(redis, keys);
+    await playAll(scene, 10);
+    const first = await printed(scene, { as: 'billing' });
+    expect(first.length).toBe(10 * 6);
+    expect(await followers.lags()).toEqual([{ follower: 'billing', seconds: 0 }]);
+    expect(await printed(scene, { as: 'billing' })).toEqual([]);
+
+    await playAll(scene, 5);
+    const [lag] = await followers.lags();
+    expect(lag!.seconds).toBeGreaterThan(0);
+    const stop = new AbortController();
+    const out = new PassThrough();
+    const lines = collect(out);
+    const options = { follow: true, as: 'billing', since: '1h' };
+    const printing = printEvents({ ...scene.deployment, options, out, signal: stop.signal });
+    await eventually(() => lines.length === 5 * 6);
+    await eventually(async () =>
+      expect(await followers.lags()).toEqual([{ follower: 'billing', seconds: 0 }]),
+    );
+    stop.abort();
+    await printing;
+    expect(await printed(scene, { as: 'other', since: lines[0]!.id })).toHaveLength(5 * 6 - 1);
+    expect(await followers.forget('other')).toBe(true);
+    expect(await followers.forget('other')).toBe(false);
+  });
+
+  it('repeats at most, and leaves nothing out, when a follower with a name is killed', async () => {
+    const scene = await open(deployments[0]!.env());
+    await playAll(scene, 10);
+    const stuck = new PassThrough({ highWaterMark: 1 });
+    const killed = printEvents({
+      ...scene.deployment,
+      options: { follow: true, as: 'billing' },
+      out: stuck,
+      signal: new AbortController().signal,
+    });
+    void killed.catch(() => {});
+    await eventually(() => stuck.writableNeedDrain);
+    const rest = await printed(scene, { as: 'billing' });
+    expect(rest.length).toBeGreaterThanOrEqual(10 * 6 - 2);
+  });
+
+  it('tells a follower with a name that events were trimmed which it has not read', async () => {
+    const scene = await open(deployments[0]!.env());
+    const { redis, keys } = scene.deployment;
+    await playAll(scene, 2);
+    await printed(scene, { as: 'billing' });
+    await playAll(scene, 2);
+    for (let partition = 0; partition < keys.partitions; partition += 1) {
+      await redis.raw.xtrim(keys.log(partition), 'MAXLEN', 0);
+    }
+    const warnings: string[] = [];
+    const { signal } = new AbortController();
+    const request = { ...scene.deployment, options: { as: 'billing' }, out: new PassThrough(), signal };
+    await printEvents({ ...request, warn: (sentence) => warnings.push(sentence) });
+    expect(warnings).toEqual([expect.stringContaining('billing has not read')]);
+  });
+
   it('says what is wrong with --since', async () => {
     const scene = await open(deployments[0]!.env());
     await expect(printed(scene, { since: 'tomorrow' })).rejects.toThrow('"tomorrow" is not a time');
@@ -400,10 +462,7 @@ function collect(out: PassThrough): Line[] {
   return lines;
 }
 
-async function printed(
-  { deployment }: Scene,
-  options: { type?: string; subject?: string; since?: string },
-): Promise<Line[]> {
+async function printed({ deployment }: Scene, options: PrintEventsRequest['options']): Promise<Line[]> {
   const out = new PassThrough();
   const lines = collect(out);
   const { signal } = new AbortController();

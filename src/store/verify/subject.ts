@@ -13,11 +13,12 @@ import { isMatchId, isSessionId } from '../ids.js';
 import { readMatch } from '../matches.js';
 import { readSession } from '../sessionRecord.js';
 
-/** State of what the log speaks of: a session, an account or a match. */
+/** State of what the log speaks of: a session, an account, a match, or a node, of which nothing is stored. */
 export type SubjectState =
   | { readonly kind: 'session'; readonly session: SessionState }
   | { readonly kind: 'account'; readonly account: AccountState }
-  | { readonly kind: 'match'; readonly match: MatchState };
+  | { readonly kind: 'match'; readonly match: MatchState }
+  | { readonly kind: 'node' };
 
 /**
  * Takes a subject one event further, after a look at the event's data.
@@ -35,6 +36,9 @@ export function subjectEvolve(): Evolve<SubjectState> {
         return evolveSession(state, event);
       case 'match':
         return evolveMatchState(state, event);
+      case 'node':
+        if (state) throw new Error(`${event.type} is the only event of a node`);
+        return { kind: 'node' };
       default:
         return evolveAccountState(state, event);
     }
@@ -57,6 +61,7 @@ export function readSubject(subject: string, record: StoredRecord): SubjectState
 export function isStored(state: SubjectState): boolean {
   if (state.kind === 'session') return isLive(state.session);
   if (state.kind === 'account') return state.account.status !== 'none';
+  if (state.kind === 'node') return false;
   // a failed one is until its players have been seen to
   return state.match.status === 'formed' || state.match.status === 'started';
 }
@@ -75,6 +80,7 @@ export function inWords(state: SubjectState): string {
     const server = match.status === 'started' ? ` on ${Object.values(match.server).join(' ')}` : '';
     return `${match.status}${players}${server}`;
   }
+  if (state.kind === 'node') return 'drained';
   const { session } = state;
   if (!isLive(session)) return session.status === 'none' ? 'not begun' : 'ended';
   const { node, connection } = session.attachment;

@@ -13,6 +13,7 @@ const DEFAULTS = {
   ADMIN_HOST: '127.0.0.1',
   ADMIN_PORT: 8081,
   REDIS_TLS: false,
+  REDIS_WAIT_SECONDS: 30,
   KEY_PREFIX: 'oc:',
   PARTITIONS: 1,
   LOG_LEVEL: 'info',

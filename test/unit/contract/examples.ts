@@ -406,6 +406,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   'events/account.registered.json': event({}, [], [{ username: 'jane.doe' }]),
   'events/account.disabled.json': event({ actor: 'ops' }, [{ actor: 'ops@example.com' }], badActors),
   'events/account.enabled.json': event({ actor: 'ops' }, [{ actor: 'ops@example.com' }], badActors),
+  'events/node.drained.json': event({ actor: 'ops' }, [{ actor: 'ops@example.com' }], badActors),
   'events/token.issued.json': event(
     { token: TOKEN_HASH, expiresAt: 1_764_000_000_000 },
     [{ expiresAt: 0 }],
