@@ -6,6 +6,7 @@ import { RedisClock } from './redis/clock.js';
 import { parseInfo } from './redis/info.js';
 import { Keys } from './redis/keys.js';
 import { Accounts } from './store/accounts.js';
+import type { Log } from './store/change.js';
 import { Claims } from './store/claims.js';
 import { Matches } from './store/matches.js';
 import { Names } from './store/names.js';
@@ -22,6 +23,8 @@ export interface DeploymentOptions {
   readonly decidesPartitions: boolean;
   readonly onCommit?: CommitObserver;
   readonly onSessionChange?: SessionObserver;
+  /** What everything is committed through that handlers and operators commit; default: the committer itself. */
+  readonly logThrough?: (log: Log) => Log;
 }
 
 /** What all nodes, workers and tools of a deployment share: the data in Redis, and the ways to read and write them. */
@@ -32,6 +35,8 @@ export interface Deployment {
   readonly redis: RedisClient;
   readonly clock: RedisClock;
   readonly committer: Committer;
+  /** The way to commit. */
+  readonly log: Log;
   readonly sessions: Sessions;
   readonly accounts: Accounts;
   readonly tokens: Tokens;
@@ -104,20 +109,22 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       waitReplicas: config.WAIT_REPLICAS,
       ...(options.onCommit && { observer: options.onCommit }),
     });
-    const claims = new Claims(redis, keys, committer);
-    const names = new Names(redis, keys, committer, claims, logger);
+    const log = options.logThrough?.(committer) ?? committer;
+    const claims = new Claims(redis, keys, log);
+    const names = new Names(redis, keys, log, claims, logger);
     return {
       keys,
       target,
       redis,
       clock,
       committer,
-      sessions: new Sessions(redis, keys, committer, names, options.onSessionChange),
+      log,
+      sessions: new Sessions(redis, keys, log, names, options.onSessionChange),
       accounts: new Accounts(redis, keys),
       tokens: new Tokens(redis, keys),
       claims,
       names,
-      matches: new Matches(redis, keys, committer),
+      matches: new Matches(redis, keys, log),
       get isUp() {
         return redis.isReady && commits.isReady;
       },

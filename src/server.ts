@@ -31,6 +31,7 @@ import { CLOSE, type Close, SLOW_READER } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
 import { Limiter } from './redis/limiter.js';
 import { bucketOfId } from './store/ids.js';
+import type { Tracing } from './tracing/tracing.js';
 import { within } from './within.js';
 
 /** How long a node that goes may take to record what is still to be recorded, after its clients have been sent away. */
@@ -87,15 +88,19 @@ export interface Server {
   drain(actor?: string): Promise<boolean>;
 }
 
-/** Is told how long a message took that was not handled in one go: from its frame to its end, in ms. */
-export type MessageObserver = (type: string, waitedMs: number) => void;
+/** What looks on while messages are handled. */
+export interface ServerWatch {
+  /** Is told how long a message took that was not handled in one go: from its frame to its end, in ms. */
+  readonly waited: (type: string, waitedMs: number) => void;
+  readonly tracing: Tracing | null;
+}
 
 /** Puts a gateway node together, in the order of the flow, and starts it. @throws Error with one clear sentence */
 export async function startServer(
   config: Config,
   deployment: Deployment,
   logger: Logger,
-  onWait: MessageObserver,
+  { waited, tracing }: ServerWatch,
 ): Promise<Server> {
   const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names, matches } = deployment;
   const node = config.nodeId;
@@ -170,7 +175,7 @@ export async function startServer(
       chatCharacters: config.CHAT_CHARACTERS,
     },
     validators,
-    log: committer,
+    log: deployment.log,
     sessions,
     accounts,
     tokens,
@@ -193,6 +198,7 @@ export async function startServer(
     logger,
   };
   const handlers = HANDLERS.map((make) => make(context));
+  const dispatch = dispatcher(new Map(handlers.map((handler) => [handler.type, handler])), logger);
   const messages = new Map([OTHER, ...NO_MESSAGES, ...validators.keys()].map((type) => [type, noResults()]));
   const otherResults = messages.get(OTHER)!;
   const closes = new Map([...CLOSE_NAMES.values()].map((name) => [name, 0]));
@@ -218,7 +224,7 @@ export async function startServer(
       mailboxMessages: config.MAILBOX_MESSAGES,
       mailboxBytes: MAILBOX_LARGEST_MESSAGES * config.MAX_MESSAGE_BYTES,
       read: messageReader(compileEnvelopeValidator(), validators.keys()),
-      dispatch: dispatcher(new Map(handlers.map((handler) => [handler.type, handler])), logger),
+      dispatch: tracing?.dispatch(dispatch, (type) => validators.has(type)) ?? dispatch,
       finished: (client: Client) => {
         const session = presence.release(client);
         if (session) abandon(context, session.id, session.known.state.attachment, session.known);
@@ -226,7 +232,7 @@ export async function startServer(
       count: (type: string, result: Result, waitedMs: number | null) => {
         const results = messages.get(type);
         (results ?? otherResults)[result] += 1;
-        if (waitedMs !== null) onWait(results ? type : OTHER, waitedMs);
+        if (waitedMs !== null) waited(results ? type : OTHER, waitedMs);
       },
       closing: (why: Close | typeof SLOW_READER) => {
         const name = CLOSE_NAMES.get(why)!;

@@ -9,6 +9,7 @@ import { Operator } from '../operator/operator.js';
 import type { RedisClient } from '../redis/client.js';
 import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
 import type { Server } from '../server.js';
+import type { Tracing } from '../tracing/tracing.js';
 import { within } from '../within.js';
 import { startWorker, type Worker } from '../worker.js';
 import { banner } from './banner.js';
@@ -112,6 +113,8 @@ async function startNode(
   });
   takeDown.push(() => admin.close());
 
+  const tracing = await startTracing(config, logger);
+  if (tracing) takeDown.push(() => tracing.close());
   const opening = openDeployment({
     config,
     target: embedded
@@ -121,6 +124,7 @@ async function startNode(
     patienceMs: config.REDIS_WAIT_SECONDS === 0 ? null : config.REDIS_WAIT_SECONDS * 1000,
     decidesPartitions: true,
     onCommit: metrics.commits,
+    ...(tracing && { logThrough: (log) => tracing.log(log) }),
     onSessionChange: (session, events) => {
       for (const event of events) {
         logger.debug({ session }, event.type);
@@ -140,8 +144,18 @@ async function startNode(
     worker = await startWorker(config, deployment, logger, role === 'start');
     takeDown.push(() => worker!.close());
   }
-  if (role !== 'work') server = await (await loadServer())(config, deployment, logger, metrics.messageWaited);
+  if (role !== 'work')
+    server = await (await loadServer())(config, deployment, logger, {
+      waited: metrics.messageWaited,
+      tracing,
+    });
   return { server, worker, admin };
+}
+
+async function startTracing(config: Config, logger: Logger): Promise<Tracing | null> {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_TRACES_SAMPLER_ARG: ratio, nodeId: node } = config;
+  if (endpoint === undefined) return null;
+  return (await import('../tracing/tracing.js')).startTracing({ endpoint, ratio, node, logger });
 }
 
 function unreadiness(role: Role, server: Server | undefined, worker: Worker | undefined): string | null {

@@ -117,6 +117,14 @@ export interface ConfigVariables {
    */
   NODE_ID?: string;
   /**
+   * Where traces are sent by OTLP over HTTP (to its path /v1/traces), such as an OpenTelemetry Collector. Unset: nothing is traced.
+   */
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+  /**
+   * Share of the messages that are traced.
+   */
+  OTEL_TRACES_SAMPLER_ARG: number;
+  /**
    * Least severe level that is logged.
    */
   LOG_LEVEL: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

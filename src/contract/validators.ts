@@ -76,7 +76,7 @@ const SCHEMAS = new URL('../../schemas/', import.meta.url);
 const ALLOWED_KEYWORD = 'x-allowed';
 
 interface VariableSchema {
-  readonly type: 'string' | 'integer' | 'boolean';
+  readonly type: 'string' | 'integer' | 'number' | 'boolean';
   readonly enum?: readonly unknown[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -123,6 +123,7 @@ function coerceKnown(schema: ConfigSchema, values: Record<string, unknown>): Rec
 /** Stricter than Ajv's own coercion, which takes `0x10` and `1e3` too. What it can't read stays text, to be refused. */
 function coerce(text: string, { type }: VariableSchema): unknown {
   if (type === 'integer' && /^-?[0-9]+$/.test(text)) return Number(text);
+  if (type === 'number' && /^-?[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === '1')) return true;
   if (type === 'boolean' && (text === 'false' || text === '0')) return false;
   return text;
@@ -154,5 +155,6 @@ function allowed(variable: VariableSchema): string {
   if (words !== undefined) return words;
   if (variable.enum) return `one of ${variable.enum.join(', ')}`;
   if (variable.type === 'integer') return `a whole number from ${variable.minimum} to ${variable.maximum}`;
+  if (variable.type === 'number') return `a number from ${variable.minimum} to ${variable.maximum}`;
   return variable.type === 'boolean' ? 'true or false (or 1 or 0)' : 'text that is not empty';
 }

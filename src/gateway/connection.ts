@@ -1,6 +1,7 @@
 import type { HeldSession, OutsideEnd } from '../cluster/presence.js';
 import type { MessageEnvelope } from '../contract/client.generated.js';
 import type { Client, Result } from '../handlers/client.js';
+import type { Dispatch } from '../handlers/dispatch.js';
 import { ANSWERS, type Frame, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE, type Close, type SLOW_READER } from '../protocol/errors.js';
 import { Mailbox } from './mailbox.js';
@@ -19,7 +20,7 @@ export interface ConnectionRules {
   /** Null: no message. */
   read(bytes: ArrayBuffer, isBinary: boolean): MessageEnvelope | null;
   /** Handles a message; a promise means that the next one has to wait. Never rejects. */
-  dispatch(client: Client, message: MessageEnvelope): void | Promise<void>;
+  dispatch: Dispatch;
   /** The connection is closed and its last message handled; it may still have a session. */
   finished(connection: Connection): void;
   /** A message has been handled; for the metrics. `waitedMs`: from its frame to its end, unless that was all of one go. */
@@ -51,8 +52,7 @@ export class Connection implements Client {
   private mailbox: Mailbox<Waiting> | null = null;
   private readonly bucket: TokenBucket;
   private strikes = 0;
-  /** Of the message that is being handled. */
-  private result: Result = 'ok';
+  result: Result = 'ok';
   /** Whether a message is being handled. */
   isBusy = false;
   private isDraining = false;
@@ -173,7 +173,7 @@ export class Connection implements Client {
     let cameAt = since;
     for (;;) {
       this.result = 'ok';
-      const handled = this.handle(next);
+      const handled = this.handle(next, cameAt);
       if (handled) {
         const [message, startedAt] = [next, cameAt ?? performance.now()];
         this.isBusy = true;
@@ -211,10 +211,10 @@ export class Connection implements Client {
     if (!this.isOpen) this.finish();
   }
 
-  private handle(incoming: Incoming): void | Promise<void> {
+  private handle(incoming: Incoming, cameAt: number | null): void | Promise<void> {
     if (incoming === 'rate_limited') return this.refuse(ANSWERS.rateLimited);
     if (incoming === 'invalid') return this.refuse(ANSWERS.invalidMessage);
-    return this.rules.dispatch(this, incoming);
+    return this.rules.dispatch(this, incoming, cameAt);
   }
 
   private finish(): void {

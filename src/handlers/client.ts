@@ -10,6 +10,8 @@ export interface Client extends Holder {
   /** What the client is counted under, see `ClientAddresses`. */
   readonly address: string;
   readonly isOpen: boolean;
+  /** What has become of the message that is being handled, as far as it is. */
+  readonly result: Result;
   /** Sends a frame; does nothing once the connection is closed. */
   send(frame: Frame): void;
   /** Sends the answer to a message that is refused. */

@@ -5,8 +5,15 @@ import type { Client } from './client.js';
 import { failureLog } from './failures.js';
 import type { Handler } from './handler.js';
 
-/** Handles a message of a client. Returns a promise only if the client's next message has to wait for it. Never throws. */
-export type Dispatch = (client: Client, message: MessageEnvelope) => void | Promise<void>;
+/**
+ * Handles a message of a client. Returns a promise only if the client's next message has to wait for it. Never throws.
+ * @param cameAt when its frame came, by `performance.now()`, if it has waited behind others
+ */
+export type Dispatch = (
+  client: Client,
+  message: MessageEnvelope,
+  cameAt: number | null,
+) => void | Promise<void>;
 
 /** Makes the way of a message through the server. */
 export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logger): Dispatch {

@@ -90,9 +90,9 @@ export class Operator {
 
   /** @returns how many tokens the account had */
   private async change({ accountId, username }: KnownAccount, command: AccountCommand): Promise<number> {
-    const { accounts, committer } = this.deployment;
+    const { accounts, log } = this.deployment;
     const done = await accounts.execute(accountId, username, command, noChange, (operation) =>
-      committer.commit(operation),
+      log.commit(operation),
     );
     return done?.before.status === 'registered' ? done.before.tokens.length : 0;
   }

@@ -17,6 +17,7 @@ const DEFAULTS = {
   KEY_PREFIX: 'oc:',
   PARTITIONS: 1,
   LOG_LEVEL: 'info',
+  OTEL_TRACES_SAMPLER_ARG: 1,
   OC_EMAIL_VALIDATION: false,
   TOKEN_TTL_SECONDS: 604800,
   TOKENS_PER_ACCOUNT: 20,
@@ -89,6 +90,7 @@ describe('the configuration', () => {
   it.each([
     ['PORT', '0', 0],
     ['PARTITIONS', '256', 256],
+    ['OTEL_TRACES_SAMPLER_ARG', '0.25', 0.25],
     ['REDIS_TLS', 'true', true],
     ['REDIS_TLS', '1', true],
     ['OC_EMAIL_VALIDATION', 'false', false],
@@ -111,6 +113,10 @@ describe('the configuration', () => {
     [{ RESUME_SECONDS: '-1' }, 'RESUME_SECONDS is "-1"; it must be a whole number from 0 to 2147483647.'],
     [{ IDLE_SECONDS: '5' }, 'IDLE_SECONDS is "5"; it must be 0 or a whole number from 8 to 960.'],
     [{ PARTITIONS: '3' }, 'PARTITIONS is "3"; it must be one of 1, 2, 4, 8, 16, 32, 64, 128, 256.'],
+    [
+      { OTEL_TRACES_SAMPLER_ARG: '1e-1' },
+      'OTEL_TRACES_SAMPLER_ARG is "1e-1"; it must be a number from 0 to 1.',
+    ],
     [{ REDIS_TLS: 'yes' }, 'REDIS_TLS is "yes"; it must be true or false (or 1 or 0).'],
     [{ KEY_PREFIX: '' }, 'KEY_PREFIX is ""; it must be text without braces and spaces.'],
     [{ KEY_PREFIX: '{x}' }, 'KEY_PREFIX is "{x}"; it must be text without braces and spaces.'],
