@@ -32,3 +32,33 @@ export function createLogger(level: string): Logger {
       )
     : pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime });
 }
+
+/** Lines about changes of sessions that a process logs in a second; what a client can make it log is bounded. */
+const LINES_PER_SECOND = 100;
+
+/**
+ * Makes what logs the changes of sessions at `info`, a line for each event, up to so many in a second; of the rest, only
+ * how many they were. With the level `debug`, all of them are logged.
+ */
+export function sessionLog(logger: Logger): (session: string, event: string) => void {
+  const isThorough = logger.isLevelEnabled('debug');
+  let left = LINES_PER_SECOND;
+  let more = 0;
+  let isCounting = false;
+  const nextSecond = () => {
+    if (more > 0) logger.info({ events: more }, 'more changes of sessions');
+    left = LINES_PER_SECOND;
+    more = 0;
+    isCounting = false;
+  };
+  return (session, event) => {
+    if (!isCounting) setTimeout(nextSecond, 1000).unref();
+    isCounting = true;
+    if (left > 0 || isThorough) {
+      left -= 1;
+      logger.info({ session }, event);
+    } else {
+      more += 1;
+    }
+  };
+}

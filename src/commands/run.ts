@@ -4,7 +4,7 @@ import { startAdmin } from '../admin/server.js';
 import { Publisher } from '../bus/publisher.js';
 import { type Config, checkTls, defaultRedis } from '../config/config.js';
 import { type Deployment, openDeployment } from '../deployment.js';
-import { createLogger } from '../logger.js';
+import { createLogger, sessionLog } from '../logger.js';
 import { Operator } from '../operator/operator.js';
 import type { RedisClient } from '../redis/client.js';
 import { type EmbeddedRedis, startEmbeddedRedis } from '../redis/embedded.js';
@@ -115,6 +115,7 @@ async function startNode(
 
   const tracing = await startTracing(config, logger);
   if (tracing) takeDown.push(() => tracing.close());
+  const logChange = sessionLog(logger);
   const opening = openDeployment({
     config,
     target: embedded
@@ -127,7 +128,7 @@ async function startNode(
     ...(tracing && { logThrough: (log) => tracing.log(log) }),
     onSessionChange: (session, events) => {
       for (const event of events) {
-        logger.debug({ session }, event.type);
+        logChange(session, event.type);
         metrics.sessionEvent(event);
       }
     },
