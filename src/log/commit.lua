@@ -27,6 +27,10 @@ check failed and so nothing of the operation was done, [position of the check fr
 
 A record is stored as "<version> <time of the commit in ms> <body>". All checks of all operations come before the first
 write; an operation sees what earlier ones of its batch are going to write.
+
+A script that fails halfway, because the user has no right to one of its commands, keeps what it has written. So of an
+operation the records come first, then its events, then the indexes: what is tried again then finds its version taken, and
+no event comes twice.
 ]]
 local call = redis.call
 local number = tonumber(ARGV[1])
@@ -119,6 +123,8 @@ for i = 1, flat[1] do
   end
 end
 
+local IS_RECORD = { put = true, delete = true }
+
 local function apply(write, time)
   local kind, key, member = flat[write], KEYS[flat[write + 1] + 2], flat[write + 2]
   if kind == 'put' then
@@ -152,22 +158,42 @@ local function apply(write, time)
   end
 end
 
+-- the records of an operation, or its indexes; `at` is where its writes are
+local function applyAll(at, areRecords)
+  local write = at + 1
+  for _ = 1, flat[at] do
+    local kind = flat[write]
+    if (IS_RECORD[kind] or false) == areRecords then
+      apply(write, now())
+    end
+    write = write + SLOTS[kind]
+  end
+end
+
+local function add(event, id)
+  return redis.pcall('XADD', KEYS[1], id, 't', flat[event], 's', flat[event + 1], 'v', flat[event + 2], 'n', ARGV[2], 'd', flat[event + 3])
+end
+
 for i = 1, flat[1] do
   if not results[i] then
     local at = events[i]
+    local writes = at + 1 + 4 * flat[at]
+    applyAll(writes, true)
     local id
-    for event = at + 1, at + 4 * flat[at], 4 do
-      id = call('XADD', KEYS[1], '*', 't', flat[event], 's', flat[event + 1], 'v', flat[event + 2], 'n', ARGV[2], 'd', flat[event + 3])
+    for event = at + 1, writes - 1, 4 do
+      id = add(event, now() .. '-*')
+      if id.err then
+        -- the clock was set back: the time is that of the last event, and the records have it, too
+        id = add(event, '*')
+        if id.err then
+          return id
+        end
+        clock = id:match('^%d+')
+        applyAll(writes, true)
+      end
     end
-    id = id or now()
-    local time = id:match('^%d+')
-    at = at + 1 + 4 * flat[at]
-    local write = at + 1
-    for _ = 1, flat[at] do
-      apply(write, time)
-      write = write + SLOTS[flat[write]]
-    end
-    results[i] = id
+    applyAll(writes, false)
+    results[i] = id or now()
   end
 end
 

@@ -327,4 +327,37 @@ describe('the committer', () => {
     await redis.client().del(keys.log(0));
     expect((await log1.commit(step('b', 0))).committed).toBe(true);
   });
+
+  it.each(['srem', 'zadd', 'zrem', 'sadd'])(
+    'has recorded what it says once, if the user has no right to %s: what is tried again is refused',
+    async (command) => {
+      const client = redis.client();
+      await client.call('ACL', 'SETUSER', 'clerk', 'on', '>secret', '~*', '+@all', `-${command}`);
+      const log1 = await committer({ url: `redis://clerk:secret@${redis.address}` });
+      const [set, ranks] = [keys.account(0, 's'), keys.account(0, 'z')];
+      const operation: Operation = {
+        ...step('a', 0),
+        writes: [
+          ['remove', set, 'x'],
+          ['rank', ranks, 'x', 0],
+          ['unrank', ranks, 'x'],
+          ['add', set, 'x'],
+          ...step('a', 0).writes,
+        ],
+      };
+      await expect(log1.commit(operation)).rejects.toThrow(/can't run this command|NOPERM/);
+      expect(await log1.commit(operation)).toMatchObject({ committed: false, found: { version: 1 } });
+      expect((await log()).length).toBe(1);
+    },
+  );
+
+  it('goes on after the last event when the clock of Redis was set back', async () => {
+    const ahead = Date.now() + 3_600_000;
+    await redis.client().xadd(keys.log(0), `${ahead}-7`, 't', 'x', 's', 'x', 'v', '1', 'n', 'n', 'd', '{}');
+    const log1 = await committer();
+    const results = await Promise.all([log1.commit(step('a', 0)), log1.commit(step('b', 0))]);
+    for (const result of results) expect(result).toEqual({ committed: true, at: ahead });
+    expect(await stored(keyOf('a'))).toMatchObject({ at: ahead });
+    expect((await log()).length).toBe(3);
+  });
 });
