@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from './config/config.js';
 import { type CommitObserver, Committer } from './log/committer.js';
+import { checkRights } from './log/rights.js';
 import { connectRedis, type RedisClient, type RedisTarget } from './redis/client.js';
 import { RedisClock } from './redis/clock.js';
 import { parseInfo } from './redis/info.js';
@@ -19,7 +20,10 @@ export interface DeploymentOptions {
   readonly logger: Logger;
   /** How long to wait for Redis, in ms; null: for ever. */
   readonly patienceMs: number | null;
-  /** Whether PARTITIONS must be right, and is fixed if it isn't yet; a tool that only looks takes it from Redis. */
+  /**
+   * Whether PARTITIONS must be right, and is fixed if it isn't yet, and the user of Redis may do all that a commit does; a
+   * tool that only looks takes PARTITIONS from Redis.
+   */
   readonly decidesPartitions: boolean;
   readonly onCommit?: CommitObserver;
   readonly onSessionChange?: SessionObserver;
@@ -99,6 +103,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       : Number((await redis.raw.get(meta.partitionCount())) ?? config.PARTITIONS);
 
     const keys = new Keys(config.KEY_PREFIX, partitions);
+    if (options.decidesPartitions) await checkRights(commits, keys);
     const clock = new RedisClock();
     clock.observe(await redis.time(keys.log(0)));
     committer = new Committer({

@@ -34,6 +34,11 @@ export class Keys {
     return `${this.prefix}{${partition}}:lane:${node}:${lane}`;
   }
 
+  /** What is under it is gone at once: for a look at what the user of Redis may do. */
+  probe(partition: number): string {
+    return `${this.prefix}{${partition}}:probe`;
+  }
+
   /** Record: credentials by username. */
   user(partition: number, username: string): string {
     return `${this.prefix}{${partition}}:user:${username}`;

@@ -85,6 +85,19 @@ describe('a node', () => {
     expect(stderr).toContain('maxmemory-policy allkeys-lru');
   });
 
+  it('refuses a user of Redis who may not do all that a commit does, and says what is missing', async () => {
+    redis = await startRedis();
+    await redis
+      .client()
+      .call('ACL', 'SETUSER', 'clerk', 'on', '>secret', '~*', '&*', '+@all', '-srem', '-xadd');
+    const user = { REDIS_USERNAME: 'clerk', REDIS_PASSWORD: 'secret' };
+    const { code, stderr } = await runCli(['work'], { REDIS_URL: redis.url, ADMIN_PORT: '0', ...user });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toContain('no right to SREM, XADD:');
+    expect(await redis.client().keys('*probe*')).toEqual([]);
+  });
+
   it.each([
     [true, 0],
     [false, 1],
