@@ -6,6 +6,7 @@ import { connectRedis, type RedisClient, type RedisTarget } from './redis/client
 import { RedisClock } from './redis/clock.js';
 import { parseInfo } from './redis/info.js';
 import { Keys } from './redis/keys.js';
+import { type UntilDone, untilDoneWith } from './redis/untilDone.js';
 import { Accounts } from './store/accounts.js';
 import type { Log } from './store/change.js';
 import { Claims } from './store/claims.js';
@@ -47,6 +48,7 @@ export interface Deployment {
   readonly claims: Claims;
   readonly names: Names;
   readonly matches: Matches;
+  readonly untilDone: UntilDone;
   /** Whether the connections to Redis stand. */
   readonly isUp: boolean;
   /** Opens one more connection. */
@@ -115,6 +117,7 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       ...(options.onCommit && { observer: options.onCommit }),
     });
     const log = options.logThrough?.(committer) ?? committer;
+    const untilDone = untilDoneWith(logger);
     const claims = new Claims(redis, keys, log);
     const names = new Names(redis, keys, log, claims, logger);
     return {
@@ -124,12 +127,13 @@ export async function openDeployment(options: DeploymentOptions): Promise<Deploy
       clock,
       committer,
       log,
-      sessions: new Sessions(redis, keys, log, names, options.onSessionChange),
+      sessions: new Sessions(redis, keys, log, names, untilDone, options.onSessionChange),
       accounts: new Accounts(redis, keys),
       tokens: new Tokens(redis, keys),
       claims,
       names,
       matches: new Matches(redis, keys, log),
+      untilDone,
       get isUp() {
         return redis.isReady && commits.isReady;
       },

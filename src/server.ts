@@ -102,7 +102,8 @@ export async function startServer(
   logger: Logger,
   { waited, tracing }: ServerWatch,
 ): Promise<Server> {
-  const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names, matches } = deployment;
+  const { keys, redis, clock, committer, sessions, accounts, tokens, claims, names, matches, untilDone } =
+    deployment;
   const node = config.nodeId;
 
   // who is here, who else is there
@@ -182,6 +183,7 @@ export async function startServer(
     claims,
     names,
     matches,
+    untilDone,
     passwords: await Passwords.create({ concurrency: config.HASH_CONCURRENCY, queue: config.HASH_QUEUE }),
     attempts: new Attempts(redis, keys, {
       perAccount: config.LOGIN_ATTEMPTS,

@@ -47,7 +47,7 @@ export async function startWorker(
   logger: Logger,
   stopsGames: boolean,
 ): Promise<Worker> {
-  const { keys, redis, target, committer, sessions, claims, names, matches, tokens } = deployment;
+  const { keys, redis, target, committer, sessions, claims, names, matches, tokens, untilDone } = deployment;
   const publisher = new Publisher(redis, keys, logger);
   const reaper = new Reaper({
     redis,
@@ -69,6 +69,7 @@ export async function startWorker(
     matches,
     sessions,
     tokens,
+    untilDone,
     publisher,
     launcher: launcherOf(config),
     ports: new Ports(redis, keys, hostname(), config.gamePorts),

@@ -8,6 +8,7 @@ import type { ClientMessage } from '../contract/client.generated.js';
 import type { Validators } from '../contract/validators.js';
 import type { RedisClock } from '../redis/clock.js';
 import type { Limiter } from '../redis/limiter.js';
+import type { UntilDone } from '../redis/untilDone.js';
 import type { Accounts } from '../store/accounts.js';
 import type { Log } from '../store/change.js';
 import type { Claims } from '../store/claims.js';
@@ -44,6 +45,7 @@ export interface Context {
   readonly claims: Claims;
   readonly names: Names;
   readonly matches: Matches;
+  readonly untilDone: UntilDone;
   readonly passwords: Passwords;
   readonly attempts: Attempts;
   readonly presence: Presence<Client>;

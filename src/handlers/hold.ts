@@ -5,13 +5,7 @@ import { type Attachment, type LiveState, type SessionState, sameAttachment } fr
 import { type Commit, type CommitLate, commitInTime } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
 import type { Stored } from '../store/sessionRecord.js';
-import {
-  type ExecuteOptions,
-  type Outcome,
-  type SessionChange,
-  stamped,
-  untilDone,
-} from '../store/sessions.js';
+import { type ExecuteOptions, type Outcome, type SessionChange, stamped } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -122,7 +116,7 @@ export function settleHeld(
  * @throws CommitterClosed when the process is ending
  */
 export async function leaving<T>(
-  { presence }: Context,
+  { presence, untilDone }: Context,
   { id }: HeldSession,
   end: () => Promise<T>,
 ): Promise<T> {

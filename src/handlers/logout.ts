@@ -2,7 +2,7 @@ import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE } from '../protocol/errors.js';
 import type { SessionCommand } from '../session/commands.js';
-import { type Outcome, untilDone } from '../store/sessions.js';
+import type { Outcome } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -49,7 +49,7 @@ function logOutOf({ known }: HeldSession): SessionCommand {
 
 /** In one commit; then the other sessions of the token end. */
 async function logOutAndRevoke(context: Context, session: HeldSession): Promise<Outcome> {
-  const { accounts } = context;
+  const { accounts, untilDone } = context;
   const { accountId, username, known } = session;
   const { token } = known.state;
   const outcome = await untilDone(async () => {

@@ -1,7 +1,6 @@
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS } from '../protocol/answers.js';
 import { noChange } from '../store/change.js';
-import { untilDone } from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
@@ -35,7 +34,7 @@ export function logoutAllHandler(context: Context): Handler {
 
 /** First the tokens, so that no other session can be begun meanwhile. */
 async function endAll(context: Context, session: HeldSession): Promise<void> {
-  const { accounts, log } = context;
+  const { accounts, log, untilDone } = context;
   const { accountId, username, known } = session;
   const commit = log.commit.bind(log);
   const revoke = { type: 'revokeTokens', reason: 'account' } as const;

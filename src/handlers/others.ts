@@ -1,7 +1,6 @@
 import { endFromOutside } from '../cluster/ending.js';
 import type { HeldSession } from '../cluster/presence.js';
 import type { LiveState } from '../session/state.js';
-import { untilDone } from '../store/sessions.js';
 import type { Context } from './context.js';
 
 /**
@@ -10,7 +9,7 @@ import type { Context } from './context.js';
  * @throws CommitterClosed when the process is ending
  */
 export async function endOthers(
-  { sessions, publisher }: Context,
+  { sessions, publisher, untilDone }: Context,
   { id, accountId }: HeldSession,
   areMeant: (state: LiveState) => boolean,
 ): Promise<void> {

@@ -7,10 +7,10 @@ import { ANSWERS, type Frame, matchFound } from '../protocol/answers.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
+import type { UntilDone } from '../redis/untilDone.js';
 import { isLive, type SessionState } from '../session/state.js';
 import type { Matches } from '../store/matches.js';
 import type { Sessions } from '../store/sessions.js';
-import { untilDone } from '../store/sessions.js';
 import type { Tokens } from '../store/tokens.js';
 
 export interface HostOptions {
@@ -19,6 +19,7 @@ export interface HostOptions {
   readonly matches: Matches;
   readonly sessions: Sessions;
   readonly tokens: Tokens;
+  readonly untilDone: UntilDone;
   readonly publisher: Publisher;
   readonly launcher: Launcher;
   readonly ports: Ports;
@@ -51,7 +52,7 @@ export class Host {
    * @throws Error when it could not be started; it may be tried again
    */
   async launch(match: string): Promise<void> {
-    const { matches, launcher, ports, machine, address } = this.options;
+    const { matches, launcher, ports, machine, address, untilDone } = this.options;
     const { state } = await matches.load(match);
     if (state.status !== 'formed') return;
     const port = await ports.take(match);
@@ -132,7 +133,7 @@ export class Host {
 
   /** Waits for the end of a game server and records it, unless another worker does. Never rejects. */
   private async watch(match: string, { port, server }: GameServer): Promise<void> {
-    const { redis, keys, worker, launcher, matches, ports, logger } = this.options;
+    const { redis, keys, worker, launcher, matches, ports, untilDone, logger } = this.options;
     if (this.watched.has(match) || this.closing.signal.aborted) return;
     this.watched.set(match, server);
     const renew = async () => {

@@ -14,14 +14,15 @@ export class Refusals {
 
   constructor(private readonly logger: Logger) {}
 
-  /** An error has been caught that may come from Redis. */
-  note(error: unknown): void {
+  /** An error has been caught that may come from Redis. @returns whether it is a refusal for good */
+  note(error: unknown): boolean {
     const reply = error instanceof Unavailable ? error.cause : error;
-    if (!(reply instanceof Error) || isPassing(reply)) return;
+    if (!(reply instanceof Error) || isPassing(reply)) return false;
     const now = performance.now();
     const [code = ''] = reply.message.split(' ', 1);
-    if (now < (this.quietUntil.get(code) ?? 0)) return;
+    if (now < (this.quietUntil.get(code) ?? 0)) return true;
     this.quietUntil.set(code, now + QUIET_MS);
     this.logger.error({ err: reply }, 'Redis refuses a command');
+    return true;
   }
 }

@@ -1,7 +1,8 @@
 import { type NewEvent, parseRecord } from '../log/operation.js';
-import { isRedisReply, type RedisClient } from '../redis/client.js';
+import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
-import { reading, Unavailable } from '../redis/unavailable.js';
+import { reading } from '../redis/unavailable.js';
+import type { UntilDone } from '../redis/untilDone.js';
 import type { SessionCommand } from '../session/commands.js';
 import { decide, type Refusal } from '../session/decide.js';
 import type { SessionEvent } from '../session/events.js';
@@ -50,6 +51,7 @@ export class Sessions {
     private readonly keys: Keys,
     private readonly log: Log,
     private readonly names: Names,
+    private readonly untilDone: UntilDone,
     private readonly observer: SessionObserver = () => {},
   ) {}
 
@@ -133,11 +135,11 @@ export class Sessions {
   }
 
   /**
-   * Like `execute`, but not to be put off, see `untilDone`.
+   * Like `execute`, but not to be put off, see `UntilDone`.
    * @throws CommitterClosed when the process is ending
    */
   async settle(sessionId: string, command: SessionCommand, known?: Stored): Promise<Outcome> {
-    return untilDone(() => this.execute(sessionId, command, known ? { known } : {}));
+    return this.untilDone(() => this.execute(sessionId, command, known ? { known } : {}));
   }
 
   /** Tells the observer of a session that was begun by a commit of its caller. */
@@ -178,28 +180,6 @@ export class Sessions {
 
   private keyOf(accountId: string): string {
     return this.keys.sessions(this.keys.partitionOf(bucketOfId(accountId)), accountId);
-  }
-}
-
-/**
- * Does something that is not to be put off: while Redis is away, or refuses, it is tried again, for as long as the process
- * lives.
- * @throws whatever else `work` throws
- */
-export function untilDone<T>(work: () => Promise<T>): Promise<T> {
-  return work().catch((error: unknown) => again(work, error));
-}
-
-async function again<T>(work: () => Promise<T>, previous: unknown): Promise<T> {
-  let error = previous;
-  for (let attempt = 0; ; attempt++) {
-    if (!(error instanceof Unavailable) && !isRedisReply(error)) throw error;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(50 * 2 ** attempt, 1000)));
-    try {
-      return await work();
-    } catch (next) {
-      error = next;
-    }
   }
 }
 

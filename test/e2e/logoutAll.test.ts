@@ -185,6 +185,19 @@ describe('logout_all', () => {
     await fleet.expectConsistent();
   });
 
+  it('goes on while Redis refuses a command, and says which', async () => {
+    const one = await player(0);
+    const other = await another(1, one);
+    await fleet.redis.call('ACL', 'SETUSER', 'default', '-hgetall');
+    expect(await one.client.request(LOGOUT_ALL)).toEqual(SERVICE_UNAVAILABLE);
+    const refusal = await nodes[0]!.logLine(({ msg }) => msg === 'Redis refuses a command');
+    expect(JSON.stringify(refusal)).toContain('hgetall');
+    await fleet.redis.call('ACL', 'SETUSER', 'default', '+hgetall');
+    expect(await other.client.next(PATIENCE_MS)).toEqual(ENDED_BY_ACCOUNT);
+    await expect.poll(async () => (await endOf(one))!.type, SOON).toBe('session.logged_out');
+    await fleet.expectConsistent();
+  });
+
   it('is done, too, if the one who asked for it has gone', async () => {
     const one = await player(0);
     const other = await another(1, one);
