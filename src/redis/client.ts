@@ -167,6 +167,8 @@ export function connectRedis(target: RedisTarget, options: ConnectOptions): Redi
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+/** A Sentinel that doesn't answer for this long is passed over, in ms. */
+const SENTINEL_TIMEOUT_MS = 1000;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 1000;
 
@@ -212,6 +214,7 @@ function connectServer(target: Exclude<RedisTarget, { kind: 'cluster' }>, option
     name: target.master,
     sentinels: [...target.sentinels],
     sentinelRetryStrategy: reconnectDelay,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS, // or one that hangs would be waited for for ever
     ...(target.sentinelPassword !== undefined && { sentinelPassword: target.sentinelPassword }),
     enableTLSForSentinelMode: target.tls,
     ...(target.tls && { sentinelTLS: {} }),

@@ -12,10 +12,17 @@ tearDown(() => deployment?.stop());
 /** How a master is lost, and how it comes back. */
 const LOSSES: [
   how: string,
-  lose: (master: RedisServer) => Promise<void>,
+  lose: (master: RedisServer, sentinel: RedisServer) => Promise<void>,
   back: (master: RedisServer) => unknown,
 ][] = [
-  ['is killed', (master) => master.kill('SIGKILL'), (master) => master.restart()],
+  [
+    'is killed while the first Sentinel hangs',
+    async (master, sentinel) => {
+      await sentinel.pause();
+      await master.kill('SIGKILL');
+    },
+    (master) => master.restart(),
+  ],
   ['hangs', (master) => master.pause(), (master) => master.resume()],
 ];
 
@@ -32,8 +39,8 @@ it.each(LOSSES)(
       },
       deployment.client(),
     );
-    const { master, replica } = deployment;
-    await lose(master);
+    const { master, replica, sentinelServers } = deployment;
+    await lose(master, sentinelServers[0]!);
     await storm.readiness(false);
     const isPromoted = async () => (await deployment.currentMaster()) === replica;
     await eventually(isPromoted, { timeoutMs: 30_000, message: 'the replica is the master' });

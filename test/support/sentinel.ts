@@ -78,6 +78,7 @@ function deployment(
         sentinels: sentinelServers.map(({ port }) => ({ host: '127.0.0.1', port })),
         name: MASTER_NAME,
         sentinelRetryStrategy: () => 50,
+        sentinelCommandTimeout: 1000,
         retryStrategy: () => 50,
         maxRetriesPerRequest: null,
       });
