@@ -82,7 +82,7 @@ export class Lane {
       try {
         const keyCount = this.keys.length + keys.length;
         const answer = await commit(keyCount, ...this.keys, ...keys, this.number, node, RECORD_SECONDS, json);
-        if (waitReplicas > 0) await waitForReplicas(redis, this.keys[0], waitReplicas);
+        if (waitReplicas > 0) await waitForReplicas(redis, this.keys[1], waitReplicas);
         return (JSON.parse(answer) as PackedResult[]).map(unpackResult);
       } catch (error) {
         if (!(error instanceof Error) || !isPassing(error)) throw error;
@@ -102,8 +102,8 @@ class TooFewReplicas extends Error {}
 
 const REPLICA_WAIT_MS = 1000;
 
-async function waitForReplicas(redis: RedisClient, key: string, replicas: number): Promise<void> {
-  const acknowledged = await redis.waitForReplicas(key, replicas, REPLICA_WAIT_MS);
+async function waitForReplicas(redis: RedisClient, lane: string, replicas: number): Promise<void> {
+  const acknowledged = await redis.waitForReplicas(lane, RECORD_SECONDS, replicas, REPLICA_WAIT_MS);
   if (acknowledged < replicas) {
     throw new TooFewReplicas(`${acknowledged} of ${replicas} replicas have the batch`);
   }

@@ -100,11 +100,32 @@ export class RedisClient {
   }
 
   /**
-   * Waits until replicas have what this connection wrote last to the server that holds `key`.
-   * @returns the number of replicas that have it, after at most `timeoutMs`
+   * Waits until replicas have all that was written to the server that holds `key`, up to now. The key's expiry is set for
+   * that: WAIT is about what its own connection has written, and on a Cluster the slot of the key may have moved, or be
+   * about to, since the key itself was written.
+   * @returns the number of replicas that have it, after at most `timeoutMs`; 0 if there is no such key
    */
-  async waitForReplicas(key: string, replicas: number, timeoutMs: number): Promise<number> {
-    return this.serverOf(key).wait(replicas, timeoutMs);
+  async waitForReplicas(
+    key: string,
+    ttlSeconds: number,
+    replicas: number,
+    timeoutMs: number,
+  ): Promise<number> {
+    const touchAndWait = async (server: Redis, isAsking = false) => {
+      const [, touched, reached] = await Promise.all([
+        isAsking && server.asking(),
+        server.expire(key, ttlSeconds),
+        server.wait(replicas, timeoutMs),
+      ]);
+      return touched === 1 ? reached : 0;
+    };
+    try {
+      return await touchAndWait(this.serverOf(key));
+    } catch (error) {
+      const heir = ASK.exec((error as Error).message)?.[1];
+      if (heir === undefined) throw error;
+      return touchAndWait(this.master(heir), true);
+    }
   }
 
   /** Every server that holds keys of its own: the one there is, or the masters of a Cluster. */
@@ -125,14 +146,19 @@ export class RedisClient {
 
   private serverOf(key: string): Redis {
     if (!(this.raw instanceof Cluster)) return this.raw;
-    const address = this.raw.slots[keySlot(key)]?.[0];
-    const server = this.raw
-      .nodes('master')
-      .find(({ options }) => `${options.host}:${options.port}` === address);
-    if (!server) throw new Error(`No master is known for the slot of ${key}`);
+    return this.master(this.raw.slots[keySlot(key)]?.[0]);
+  }
+
+  /** The master at `host:port`. */
+  private master(address: string | undefined): Redis {
+    const server = this.servers.find(({ options }) => `${options.host}:${options.port}` === address);
+    if (!server) throw new Error(`No master is known at ${address}`);
     return server;
   }
 }
+
+/** The key is not here any more: its slot is on its way to another master. */
+const ASK = /^ASK \d+ (\S+)$/;
 
 /** Whether an error is an answer of Redis (and not a broken connection): the command was refused, or failed. */
 export function isRedisReply(error: unknown): boolean {
