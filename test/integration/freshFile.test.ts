@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -9,6 +10,8 @@ import { type RedisServer, startRedis } from '../support/redis.js';
 
 const TRANSACTION = "redis.call('SET', KEYS[1], 'x') redis.call('SET', KEYS[2], 'x')";
 
+const logger = pino({ level: 'silent' });
+
 let redis: RedisServer;
 let client: RedisClient;
 let freshFile: FreshFile | undefined;
@@ -19,14 +22,17 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** The power fails in the middle of writing a transaction; then another one is done, and Redis is started once more. */
-async function failTwice(whileItRuns: () => Promise<void>): Promise<void> {
+async function start(): Promise<void> {
   redis = await startRedis({ appendonly: true });
-  const logger = pino({ level: 'silent' });
   client = connectRedis(
     { kind: 'single', url: redis.url, tls: false },
     { name: 'test', logger, silenceTimeoutMs: 0, patient: true },
   );
+}
+
+/** The power fails in the middle of writing a transaction; then another one is done, and Redis is started once more. */
+async function failTwice(whileItRuns: () => Promise<void>): Promise<void> {
+  await start();
   await client.raw.eval(TRANSACTION, 2, 'a', 'lost');
   await redis.kill('SIGKILL');
   const folder = join(redis.dir, 'appendonlydir');
@@ -43,7 +49,7 @@ async function failTwice(whileItRuns: () => Promise<void>): Promise<void> {
 
 it('a torn transaction is gone for good when the file has been written anew', async () => {
   await failTwice(async () => {
-    freshFile = new FreshFile(client, pino({ level: 'silent' }));
+    freshFile = new FreshFile(client, logger);
     freshFile.start();
     await eventually(async () => {
       expect(await client.raw.info('persistence')).toMatch(/aof_last_rewrite_time_sec:[0-9]/);
@@ -51,3 +57,24 @@ it('a torn transaction is gone for good when the file has been written anew', as
   });
   expect(await client.raw.exists('a', 'lost')).toBe(0);
 });
+
+it('a file that could not be written anew is written anew later', async () => {
+  await start();
+  await client.raw.config('SET', 'rdb-key-save-delay', 10_000_000); // µs for each key: it takes long
+  await client.raw.set('a', 'x');
+  freshFile = new FreshFile(client, logger, 0);
+  freshFile.start();
+  const child = await eventually(() => childOf(redis.pid));
+  await client.raw.config('SET', 'rdb-key-save-delay', 0);
+  process.kill(child, 'SIGKILL');
+  await eventually(async () => {
+    const info = await client.raw.info('persistence');
+    expect(info).toMatch(/aof_last_bgrewrite_status:ok/);
+    expect(info).toMatch(/aof_last_rewrite_time_sec:[0-9]/);
+  });
+});
+
+/** The process that a server has forked to write its file; 0 if there is none. */
+function childOf(pid: number): number {
+  return Number(spawnSync('ps', ['-o', 'pid=', '--ppid', `${pid}`], { encoding: 'utf8' }).stdout);
+}
