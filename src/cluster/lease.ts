@@ -98,28 +98,40 @@ export class Leases {
   }
 
   private async renew(): Promise<void> {
-    const { redis, keys, node, leaseMs, clock, logger, report, onLost } = this.options;
+    const { redis, keys, node, leaseMs, clock, report } = this.options;
     const key = keys.lease(node);
     const sentAt = performance.now();
     this.startedAt ??= clock.now();
     const now = clock.now();
-    const [previous, time] = await Promise.all([
-      redis.raw.set(key, JSON.stringify({ ...report(), startedAt: this.startedAt }), 'PX', leaseMs, 'GET'),
+    const lease = JSON.stringify({ ...report(), startedAt: this.startedAt });
+    const [time] = await Promise.all([
       redis.time(key),
+      redis.raw.set(key, lease, 'PX', leaseMs, 'GET').then((previous) => this.renewed(sentAt, previous)),
       redis.raw.zadd(keys.gateways(), now, node),
       redis.raw.zremrangebyscore(keys.gateways(), '-inf', now - FORGOTTEN_MS),
       redis.raw.pexpire(keys.gateways(), FORGOTTEN_MS),
+      redis.raw.set(keys.partitionCount(), keys.partitions, 'NX'), // for a Redis that has lost its data
     ]);
     if (this.closed) return;
     clock.observe(time);
     this.uptime.seen();
+  }
+
+  /**
+   * The lease is taken, whatever becomes of the rest.
+   * @param previous what it was before; null: there was none any more
+   */
+  private renewed(sentAt: number, previous: string | null): void {
+    if (this.closed) return;
+    // what may have run out may also have been taken again by a renewal whose answer was lost
+    const mayHaveRunOut = previous === null || sentAt - this.renewedAt > this.options.leaseMs;
+    const isLost = this.held && mayHaveRunOut;
     this.renewedAt = sentAt;
-    if (previous === null && this.held) {
-      this.foundLostAt = performance.now();
-      logger.warn('lease had run out, comparing sessions');
-      onLost();
-    }
     this.held = true;
+    if (!isLost) return;
+    this.foundLostAt = performance.now();
+    this.options.logger.warn('lease had run out, comparing sessions');
+    this.options.onLost();
   }
 }
 
