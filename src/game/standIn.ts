@@ -20,7 +20,7 @@ const server = createServer((socket) => {
   socket.write(`${process.env.PLAYERS_JSON}\n`);
   socket.resume();
 });
-server.listen(Number(process.env.PORT));
+server.listen(Number(process.env.PORT), () => process.send?.('listening'));
 
 function leave(): void {
   process.exit(0);
