@@ -47,7 +47,7 @@ export async function startWorker(
   logger: Logger,
   stopsGames: boolean,
 ): Promise<Worker> {
-  const { keys, redis, target, committer, sessions, claims, names, matches, tokens, untilDone } = deployment;
+  const { keys, redis, target, committer, sessions, accounts, claims, names, matches, untilDone } = deployment;
   const publisher = new Publisher(redis, keys, logger);
   const reaper = new Reaper({
     redis,
@@ -68,7 +68,6 @@ export async function startWorker(
     keys,
     matches,
     sessions,
-    tokens,
     untilDone,
     publisher,
     launcher: launcherOf(config),
@@ -84,7 +83,7 @@ export async function startWorker(
     logger,
     config.LAUNCH_ATTEMPTS,
   );
-  const matchmaker = new Matchmaker({ redis, keys, sessions, matches, size: config.MATCH_SIZE });
+  const matchmaker = new Matchmaker({ redis, keys, sessions, accounts, matches, size: config.MATCH_SIZE });
   const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
   const freshFile = new FreshFile(redis, logger);
   reaper.start();

@@ -51,7 +51,7 @@ const sessionShape = object(
   {
     session: text,
     account: text,
-    username: { type: ['string', 'null'], description: 'Null if the token of the session has ended.' },
+    username: { type: ['string', 'null'], description: 'Null if it is not known.' },
     status: oneOf('attached', 'detached'),
     reason: { ...oneOf('closed', 'drained', 'node_lost', 'taken_over'), description: 'Of a detached one.' },
     since: { ...time, description: 'When it got this status.' },

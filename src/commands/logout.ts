@@ -77,12 +77,13 @@ interface Found {
 }
 
 /** A text that has the form of a session id means the session if there is one, and a username otherwise. */
-async function find({ sessions, tokens }: Deployment, operator: Operator, target: string): Promise<Found> {
+async function find({ sessions, accounts }: Deployment, operator: Operator, target: string): Promise<Found> {
   if (isSessionId(target)) {
     const { state } = await sessions.load(target);
     if (isLive(state)) {
-      const username = (await tokens.usernameOf(state)) ?? '';
-      return { account: { accountId: accountOfSession(target), username }, session: target };
+      const accountId = accountOfSession(target);
+      const username = (await accounts.usernameOf(accountId)) ?? '';
+      return { account: { accountId, username }, session: target };
     }
   }
   const account = await operator.account(target);

@@ -8,17 +8,15 @@ import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
 import type { UntilDone } from '../redis/untilDone.js';
-import { isLive, type SessionState } from '../session/state.js';
+import type { SessionState } from '../session/state.js';
 import type { Matches } from '../store/matches.js';
 import type { Sessions } from '../store/sessions.js';
-import type { Tokens } from '../store/tokens.js';
 
 export interface HostOptions {
   readonly redis: RedisClient;
   readonly keys: Keys;
   readonly matches: Matches;
   readonly sessions: Sessions;
-  readonly tokens: Tokens;
   readonly untilDone: UntilDone;
   readonly publisher: Publisher;
   readonly launcher: Launcher;
@@ -53,14 +51,13 @@ export class Host {
    */
   async launch(match: string): Promise<void> {
     const { matches, launcher, ports, machine, address, untilDone } = this.options;
-    const { state } = await matches.load(match);
+    const { state, names } = await matches.load(match);
     if (state.status !== 'formed') return;
     const port = await ports.take(match);
     if (port === null) throw new Error('all ports for game servers are taken');
 
     let id: string;
     const { players } = state;
-    const names = await Promise.all(players.map((player) => this.nameOf(player)));
     try {
       id = await launcher.start({ match, port, players: names });
     } catch (error) {
@@ -169,13 +166,6 @@ export class Host {
       ANSWERS.matchError,
     );
     await matches.forget(match);
-  }
-
-  /** What others see of a player. */
-  private async nameOf(id: string): Promise<string> {
-    const { sessions, tokens } = this.options;
-    const { state, displayName } = await sessions.load(id);
-    return displayName ?? (isLive(state) ? await tokens.usernameOf(state) : null) ?? 'unknown';
   }
 
   /** Tells those who are there. What can't be told is not said again: chat and notices are at most once. */

@@ -1,7 +1,8 @@
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
-import { newMatchId } from '../store/ids.js';
+import type { Accounts } from '../store/accounts.js';
+import { accountOfSession, newMatchId } from '../store/ids.js';
 import type { Matches, Plan } from '../store/matches.js';
 import type { Sessions } from '../store/sessions.js';
 
@@ -9,10 +10,14 @@ export interface MatchmakerOptions {
   readonly redis: RedisClient;
   readonly keys: Keys;
   readonly sessions: Sessions;
+  readonly accounts: Accounts;
   readonly matches: Matches;
   /** Players of a match. */
   readonly size: number;
 }
+
+/** A player whose name is not known, see `StoredAccount`. */
+const UNKNOWN = 'unknown';
 
 /** Matches formed at the same time. */
 const AT_ONCE = 16;
@@ -70,22 +75,25 @@ export class Matchmaker {
   private async formOne(line: Iterator<string>): Promise<string | null> {
     const { matches, size } = this.options;
     const match = newMatchId();
-    const players: string[] = [];
+    const players = new Map<string, string>();
     let plan: Plan | undefined;
-    while (players.length < size) {
-      const candidates = takeSome(line, size - players.length);
-      if (candidates.length < size - players.length) {
+    while (players.size < size) {
+      const candidates = takeSome(line, size - players.size);
+      if (candidates.length < size - players.size) {
         if (plan) await this.dissolve(plan);
         return null;
       }
       const planned = await matches.plan(match, [...(plan?.candidates ?? []), ...candidates], plan);
       if (!planned) return null; // it took so long that somebody has given it up
       plan = planned;
-      const taken = await Promise.all(candidates.map((id) => this.take(id, match)));
-      players.push(...candidates.filter((_, i) => taken[i]));
+      const names = await Promise.all(candidates.map((id) => this.take(id, match)));
+      for (const [i, id] of candidates.entries()) {
+        const name = names[i];
+        if (name != null) players.set(id, name);
+      }
     }
-    if (await matches.form(plan!, players)) return match;
-    await Promise.all(players.map((id) => this.giveBack(id, match)));
+    if (await matches.form(plan!, [...players.keys()], [...players.values()])) return match;
+    await Promise.all([...players.keys()].map((id) => this.giveBack(id, match)));
     return null;
   }
 
@@ -94,8 +102,12 @@ export class Matchmaker {
     await this.options.matches.dropPlan(plan);
   }
 
-  private async take(id: string, match: string): Promise<boolean> {
-    return (await this.options.sessions.execute(id, { type: 'match', match })).done;
+  /** @returns what others see of who was taken; null if he could not be */
+  private async take(id: string, match: string): Promise<string | null> {
+    const { sessions, accounts } = this.options;
+    const outcome = await sessions.execute(id, { type: 'match', match });
+    if (!outcome.done) return null;
+    return outcome.after.displayName ?? (await accounts.usernameOf(accountOfSession(id))) ?? UNKNOWN;
   }
 
   private async giveBack(id: string, match: string): Promise<void> {

@@ -8,7 +8,7 @@ import type { Stored } from '../store/sessionRecord.js';
 export interface SessionView {
   readonly session: string;
   readonly account: string;
-  /** Null if its token has ended. */
+  /** Null if it is not known, see `StoredAccount`. */
   readonly username: string | null;
   readonly status: 'attached' | 'detached';
   /** Of a detached one: why. */
@@ -193,7 +193,7 @@ async function viewOf(deployment: Deployment, session: string, state: LiveState)
   return {
     session,
     account: state.accountId,
-    username: await deployment.tokens.usernameOf(state),
+    username: await deployment.accounts.usernameOf(state.accountId),
     status: state.status,
     ...(state.status === 'detached' && { reason: state.reason }),
     since: state.since,

@@ -63,8 +63,13 @@ export function privateChat(username: string, message: string): Frame {
 }
 
 /** `match_found`. @param containerID id of the game server @param players their display names */
-export function matchFound(host: string, port: number, containerID: string, players: string[]): Frame {
-  return frame({ type: 'match_found', payload: { port, players, containerID, host } });
+export function matchFound(
+  host: string,
+  port: number,
+  containerID: string,
+  players: readonly string[],
+): Frame {
+  return frame({ type: 'match_found', payload: { port, players: [...players], containerID, host } });
 }
 
 /** `register_success`. */

@@ -37,9 +37,11 @@ export interface NewToken {
 /** An account as it is stored; `at` is Redis' time of its last change, in ms since the epoch. */
 export interface StoredAccount extends Versioned<AccountState> {
   readonly at: number;
+  /** Null if the account is not registered, or not changed since usernames are kept with it. */
+  readonly username: string | null;
 }
 
-const NOT_REGISTERED: StoredAccount = { state: initialAccount, version: 0, at: 0 };
+const NOT_REGISTERED: StoredAccount = { state: initialAccount, version: 0, at: 0, username: null };
 
 /** The accounts in Redis: their credentials, and their state with the tokens they have issued. */
 export class Accounts {
@@ -58,6 +60,11 @@ export class Accounts {
   /** State and version of an account. @throws Unavailable */
   async load(accountId: string): Promise<StoredAccount> {
     return readAccount(parseRecord(await reading(this.redis.raw.get(this.keyOf(accountId)))));
+  }
+
+  /** The username of an account, see `StoredAccount`. @throws Unavailable */
+  async usernameOf(accountId: string): Promise<string | null> {
+    return (await this.load(accountId)).username;
   }
 
   /** New credentials, with the account id that goes with the username. */
@@ -147,7 +154,7 @@ export class Accounts {
       }
     }
     if (state.status !== 'none') {
-      writes.push(['put', this.keyOf(accountId), '', version, bodyOf(state), 0]);
+      writes.push(['put', this.keyOf(accountId), '', version, bodyOf(before.username || username, state), 0]);
     }
     const check = { key: this.keyOf(accountId), version: before.version, at: before.at };
     return { checks: [check], events, writes };
@@ -175,18 +182,29 @@ export class Accounts {
 export function readAccount(record: StoredRecord | null): StoredAccount {
   if (!record) return NOT_REGISTERED;
   const { version, at } = record;
-  if (record.body === DISABLED) return { state: { status: 'disabled' }, version, at };
-  const tokens = (JSON.parse(record.body) as [string, number][]).map(([token, expiresAt]) => ({
-    token,
-    expiresAt,
-  }));
-  return { state: { status: 'registered', tokens }, version, at };
+  const { username, tokens } = readBody(record.body);
+  if (tokens === null) return { state: { status: 'disabled' }, version, at, username };
+  const issued = tokens.map(([token, expiresAt]) => ({ token, expiresAt }));
+  return { state: { status: 'registered', tokens: issued }, version, at, username };
 }
 
-/** The body of a disabled account's record, JSON; that of another is its tokens. */
-const DISABLED = '"disabled"';
+interface Body {
+  readonly username: string | null;
+  /** Null: the account is disabled. */
+  readonly tokens: readonly (readonly [token: string, expiresAt: number])[] | null;
+}
 
-function bodyOf(state: Exclude<AccountState, { status: 'none' }>): string {
-  if (state.status === 'disabled') return DISABLED;
-  return JSON.stringify(state.tokens.map(({ token, expiresAt }) => [token, expiresAt]));
+function bodyOf(username: string, state: Exclude<AccountState, { status: 'none' }>): string {
+  const tokens =
+    state.status === 'disabled'
+      ? null
+      : state.tokens.map(({ token, expiresAt }) => [token, expiresAt] as const);
+  const body: Body = { username, tokens };
+  return JSON.stringify(body);
+}
+
+function readBody(text: string): Body {
+  const body = JSON.parse(text) as Body | NonNullable<Body['tokens']> | 'disabled';
+  if (body === 'disabled') return { username: null, tokens: null };
+  return 'tokens' in body ? body : { username: null, tokens: body }; // as it was before usernames were kept here
 }

@@ -20,9 +20,18 @@ export interface Plan {
   readonly version: number;
 }
 
+/** A match as it is stored: what the log says of it, and beside that what the log must not hold. */
+export interface StoredMatch extends Versioned<MatchState> {
+  /** What others saw of the players when the match was formed, in their order. */
+  readonly names: readonly string[];
+}
+
 type Body =
-  | [status: 'formed' | 'failed', players: readonly string[]]
-  | [status: 'started', players: readonly string[], server: GameServer];
+  | [status: 'formed' | 'failed', players: readonly string[], names: readonly string[]]
+  | [status: 'started', players: readonly string[], names: readonly string[], server: GameServer];
+
+/** A match that is not stored: not formed, or over. */
+const NOT_STORED: StoredMatch = { state: initialMatch, version: 0, names: [] };
 
 /**
  * The matches in Redis. One that is over is not stored; one that has failed is, until its players have been seen to. All
@@ -35,8 +44,8 @@ export class Matches {
     private readonly log: Log,
   ) {}
 
-  /** State and version of a match. */
-  async load(match: string): Promise<Versioned<MatchState>> {
+  /** A match as it is now. */
+  async load(match: string): Promise<StoredMatch> {
     const { partition } = this.placeOf(match);
     return readMatch(parseRecord(await reading(this.redis.raw.get(this.keys.match(partition, match)))));
   }
@@ -98,14 +107,10 @@ export class Matches {
     return this.oldMembers(this.keys.runningMatches(partition), before);
   }
 
-  /** A plan has come true. False if it is another's by now. */
-  async form(plan: Plan, players: readonly string[]): Promise<boolean> {
-    return (
-      (await this.execute(plan.match, { type: 'form', players }, this.planDone(plan), {
-        state: initialMatch,
-        version: 0,
-      })) !== null
-    );
+  /** A plan has come true. @param names of the players, in their order @returns false if it is another's by now */
+  async form(plan: Plan, players: readonly string[], names: readonly string[]): Promise<boolean> {
+    const command = { type: 'form', players } as const;
+    return (await this.execute(plan.match, command, this.planDone(plan), { ...NOT_STORED, names })) !== null;
   }
 
   /**
@@ -117,16 +122,17 @@ export class Matches {
     match: string,
     command: MatchCommand,
     also: Change = noChange,
-    known?: Versioned<MatchState>,
+    known?: StoredMatch,
   ): Promise<MatchState | null> {
     const { partition } = this.placeOf(match);
     let current = known ?? (await this.load(match));
     for (;;) {
       const event = decideMatch(command, current.state);
       if (!event) return null;
-      const after = { state: evolveMatch(current.state, event), version: current.version + 1 };
+      const { state, version, names } = current;
+      const after = { state: evolveMatch(state, event), version: version + 1, names };
       const change: Change = {
-        checks: [{ key: this.keys.match(partition, match), version: current.version }],
+        checks: [{ key: this.keys.match(partition, match), version }],
         events: [{ type: event.type, subject: match, version: after.version, data: event.data }],
         writes: this.writes(match, after),
       };
@@ -143,13 +149,13 @@ export class Matches {
     await this.log.commit({ partition, checks: [], events: [], writes: this.deletion(match) });
   }
 
-  private writes(match: string, { state, version }: Versioned<MatchState>): readonly Write[] {
+  private writes(match: string, { state, version, names }: StoredMatch): readonly Write[] {
     if (state.status === 'none' || state.status === 'ended') return this.deletion(match);
     const { partition } = this.placeOf(match);
     const body: Body =
       state.status === 'started'
-        ? [state.status, state.players, state.server]
-        : [state.status, state.players];
+        ? [state.status, state.players, names, state.server]
+        : [state.status, state.players, names];
     const [running, pending] = [this.keys.runningMatches(partition), this.keys.pendingMatches(partition)];
     const [index, other] = state.status === 'started' ? [running, pending] : [pending, running];
     return [
@@ -194,15 +200,16 @@ export class Matches {
 const PAGE = 100;
 
 /** Reads a match's record. */
-export function readMatch(record: StoredRecord | null): Versioned<MatchState> {
-  if (!record) return { state: initialMatch, version: 0 };
+export function readMatch(record: StoredRecord | null): StoredMatch {
+  if (!record) return NOT_STORED;
   const body = JSON.parse(record.body) as Body;
-  const [status, players] = body;
+  const [status, players, names] = body;
   return {
     version: record.version,
+    names,
     state:
       body[0] === 'started'
-        ? { status: 'started', players, server: body[2] }
+        ? { status: 'started', players, server: body[3] }
         : { status: status as 'formed' | 'failed', players },
   };
 }

@@ -3,7 +3,6 @@ import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { together } from '../redis/together.js';
 import { reading } from '../redis/unavailable.js';
-import type { LiveState } from '../session/state.js';
 import type { NewToken } from './accounts.js';
 import { type Change, noChange } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
@@ -61,13 +60,6 @@ export class Tokens {
   /** The partition of a token, its account and its sessions. */
   partitionOf({ accountId }: FoundToken): number {
     return this.keys.partitionOf(bucketOfId(accountId));
-  }
-
-  /** The username that a session's token was issued to; null if the token has ended. @throws Unavailable */
-  async usernameOf({ accountId, token }: LiveState): Promise<string | null> {
-    const key = this.keys.token(this.keys.partitionOf(bucketOfId(accountId)), token);
-    const record = parseRecord(await reading(this.redis.raw.get(key)));
-    return record ? (JSON.parse(record.body) as [string, string, number])[1] : null;
   }
 
   /** Looks a token up (a UUID in any letter case); null if it is unknown, expired or revoked. @throws Unavailable */

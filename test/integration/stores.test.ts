@@ -111,6 +111,39 @@ describe.each([SINGLE, CLUSTER])('the stores on $name', ({ start }) => {
     await expect.poll(() => two.tokens.find(token)).toBeNull();
   });
 
+  it('the username of an account is known also when it has no token, or is disabled', async () => {
+    const { accountId, username } = (await register(one, 'jane.doe'))!;
+    expect(await two.accounts.usernameOf(accountId)).toBe(username);
+    const revoke = { type: 'revokeTokens', reason: 'operator' } as const;
+    await two.accounts.execute(accountId, '', revoke, noChange, commitOf(two));
+    expect(await one.accounts.usernameOf(accountId)).toBe(username);
+    await one.accounts.execute(accountId, '', { type: 'disable', actor: 'x' }, noChange, commitOf(one));
+    expect(await two.accounts.load(accountId)).toMatchObject({ username, state: { status: 'disabled' } });
+    await one.accounts.execute(accountId, '', { type: 'enable', actor: 'x' }, noChange, commitOf(one));
+    expect(await two.accounts.usernameOf(accountId)).toBe(username);
+  });
+
+  it('an account that was stored without its username is read, and gets it with its next change', async () => {
+    const { accountId, username } = (await register(one, 'jane.doe'))!;
+    const key = one.keys.account(one.keys.partitionOf(bucketOfId(accountId)), accountId);
+    const [version, at, { tokens }] = await recordAt(key);
+    await one.redis.raw.set(key, `${version} ${at} ${JSON.stringify(tokens)}`);
+    expect(await one.accounts.load(accountId)).toMatchObject({
+      username: null,
+      state: { status: 'registered', tokens: [{ token: tokens[0]![0] }] },
+    });
+    const issue = { type: 'issueToken', ...tokenFor(username).record } as const;
+    await one.accounts.execute(accountId, username, issue, noChange, commitOf(one));
+    expect(await one.accounts.usernameOf(accountId)).toBe(username);
+    await one.redis.raw.set(key, `${version} ${at} "disabled"`);
+    expect(await one.accounts.load(accountId)).toMatchObject({ state: { status: 'disabled' } });
+  });
+
+  async function recordAt(key: string): Promise<[string, string, { tokens: [string, number][] }]> {
+    const [version, at, body] = (await one.redis.raw.get(key))!.split(' ') as [string, string, string];
+    return [version, at, JSON.parse(body)];
+  }
+
   it('nothing in Redis holds a token or a password', async () => {
     const { token, accountId } = (await register(one, 'jane.doe'))!;
     await begin(one, accountId, token, { node: 'n1', connection: 1 });

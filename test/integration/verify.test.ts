@@ -201,7 +201,7 @@ const plants: readonly [
     'an account record that was changed',
     ({ redis, keys, partition, player }) =>
       edit(redis, keys.account(partition, player.accountId), null, (record) =>
-        record.replace(/\[\[.*/, '[]'),
+        record.replace(/\[\[.*\]\]/, '[]'),
       ),
     ({ player }) => [
       `${player.accountId} is stored as registered with no token`,

@@ -1,11 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { readConfig } from '../../src/config/config.js';
 import { type Deployment, openDeployment } from '../../src/deployment.js';
 import type { SessionCommand } from '../../src/session/commands.js';
-import { isLive } from '../../src/session/state.js';
+import { type Attachment, isLive } from '../../src/session/state.js';
 import { type Commit, noChange, operationOf } from '../../src/store/change.js';
 import { bucketOfId, bucketOfUsername, newSessionId } from '../../src/store/ids.js';
-
 import { makeToken } from '../../src/store/tokens.js';
 import type { Environment } from './cliProcess.js';
 import { uniquePrefix } from './prefix.js';
@@ -75,9 +75,13 @@ export class Scene {
 
   /** The connection of a session closes. */
   async detach(id: string): Promise<void> {
-    const { state } = await this.deployment.sessions.load(id);
-    if (!isLive(state)) throw new Error(`${id} is ${state.status}`);
-    await this.execute(id, { type: 'detach', attachment: state.attachment, reason: 'closed' });
+    await this.execute(id, { type: 'detach', attachment: await this.attachmentOf(id), reason: 'closed' });
+  }
+
+  /** A session joins the match queue, before whoever does so afterwards: its order goes by milliseconds. */
+  async join(id: string): Promise<void> {
+    await this.execute(id, { type: 'joinQueue', attachment: await this.attachmentOf(id) });
+    await delay(2);
   }
 
   /** A session is resumed on a new connection. */
@@ -103,6 +107,13 @@ export class Scene {
   }
 
   private readonly commit: Commit = (operation) => this.deployment.committer.commit(operation);
+
+  /** Where a session is attached, or was last. */
+  private async attachmentOf(id: string): Promise<Attachment> {
+    const { state } = await this.deployment.sessions.load(id);
+    if (!isLive(state)) throw new Error(`${id} is ${state.status}`);
+    return state.attachment;
+  }
 
   private attachment() {
     return { node: 'n1', connection: ++this.connections };
