@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connect, type TestClient } from '../support/client.js';
@@ -56,6 +57,15 @@ describe.skipIf(process.platform !== 'linux')('several gateways on one port', ()
     const nodes = new Set(log.filter(({ type }) => type === 'session.started').map(({ node }) => node));
     expect(nodes.size).toBe(shares.filter((share) => share > 0).length);
     for (const node of nodes) expect(node).toMatch(/^here-[123]-/);
+  });
+
+  it('run Node.js with the flags that `npm start` gives it', async () => {
+    await serve(1);
+    const { start } = (JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } })
+      .scripts;
+    const [flag] = /--max-semi-space-size=\d+/.exec(start)!;
+    const commandLine = readFileSync(`/proc/${running!.started('gateway-1').pid}/cmdline`, 'utf8');
+    expect(commandLine.split('\0')).toContain(flag);
   });
 
   it('go on without one that is killed, and it is started again', async () => {
