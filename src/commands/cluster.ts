@@ -44,11 +44,12 @@ async function cluster({ nodes, workers, partitions }: Options): Promise<number>
     return reason;
   });
   const starting = LocalCluster.start({ config, nodes, workers, logger }, giveUp.signal);
+  const replace = (cluster: LocalCluster) => cluster.rollingRestart(logger);
+  process.on('SIGUSR2', () => void starting.then(replace, () => {})); // one that can't start has nothing to replace
   const running = await starting.catch((error: unknown) => {
     if (!giveUp.signal.aborted) throw error;
   });
   if (!running) return 0; // it was told to end before all was there
-  process.on('SIGUSR2', () => void running.rollingRestart(logger));
   logger.info({ port: config.PORT }, 'the cluster is ready');
   process.stdout.write(banner(config, running));
 

@@ -89,6 +89,12 @@ describe.skipIf(!HAS_HAPROXY)('a cluster on one machine, behind HAProxy,', () =>
     expect(cluster!.living).toEqual([]);
   });
 
+  it('is not ended by a SIGUSR2 that comes too early: it replaces its nodes once it is ready', async () => {
+    await start(['--nodes', '1'], {}, 'SIGUSR2');
+    await cluster!.logLine('every gateway and worker has been replaced');
+    for (const name of ['gateway-1', 'worker-1']) expect(cluster!.started(name).times, name).toBe(2);
+  });
+
   it('ends at once when it is told twice, and leaves nothing behind when it is killed', async () => {
     const patient = { DRAIN_SECONDS: '60' };
     const { fleet, wsUrl } = await start(['--nodes', '1'], patient);
@@ -125,8 +131,10 @@ describe.skipIf(!HAS_HAPROXY)('a cluster on one machine, behind HAProxy,', () =>
   });
 });
 
-async function start(...[args, env = {}]: Parameters<typeof LocalCluster.start>): Promise<LocalCluster> {
-  cluster = await LocalCluster.start(args, { LOG_LEVEL: 'info', GAME_COMMAND: 'sleep 1', ...env });
+async function start(
+  ...[args, env = {}, early]: Parameters<typeof LocalCluster.start>
+): Promise<LocalCluster> {
+  cluster = await LocalCluster.start(args, { LOG_LEVEL: 'info', GAME_COMMAND: 'sleep 1', ...env }, early);
   return cluster;
 }
 

@@ -28,8 +28,12 @@ export class LocalCluster extends Supervised {
     super(cli);
   }
 
-  /** Starts one and waits until it is ready. */
-  static start(args: readonly string[], env: Environment = {}): Promise<LocalCluster> {
+  /** Starts one and waits until it is ready. @param early sent to it while it is being started */
+  static start(
+    args: readonly string[],
+    env: Environment = {},
+    early?: NodeJS.Signals,
+  ): Promise<LocalCluster> {
     return onFreePorts(1, async ([port]) => {
       const dataDir = tempDir();
       const socket = join(dataDir, 'redis', 'redis.sock');
@@ -44,6 +48,10 @@ export class LocalCluster extends Supervised {
         DATA_DIR: dataDir,
       });
       try {
+        if (early) {
+          await cli.logLine(({ msg }) => msg === 'started', READY_TIMEOUT_MS);
+          cli.kill(early);
+        }
         await cli.logLine(({ msg }) => msg === 'the cluster is ready', READY_TIMEOUT_MS);
         await redis.connect();
       } catch (error) {
