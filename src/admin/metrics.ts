@@ -62,6 +62,14 @@ const SESSION_EVENTS: Readonly<Record<SessionEventType, 0>> = {
 type LoggedOutBy = Extract<SessionEvent, { type: 'session.logged_out' }>['data']['by'];
 const LOGGED_OUT_BY: Readonly<Record<LoggedOutBy, 0>> = { client: 0, operator: 0, account: 0 };
 
+type DetachReason = Extract<SessionEvent, { type: 'session.detached' }>['data']['reason'];
+const DETACH_REASONS: Readonly<Record<DetachReason, 0>> = {
+  closed: 0,
+  drained: 0,
+  node_lost: 0,
+  taken_over: 0,
+};
+
 /** Makes the metrics of this process, and those of Node.js; docs/operations.md lists them. */
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -149,6 +157,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     LOGGED_OUT_BY,
   );
 
+  const detaches = counterBy(
+    'openchamp_detaches_total',
+    'Sessions that were detached from their connections, as this process has recorded it, by reason.',
+    'reason',
+    DETACH_REASONS,
+  );
+
   const waits = new Histogram({
     name: 'openchamp_message_duration_seconds',
     help: 'Time from the frame of a message to its answer, by type, of messages that had to wait for something.',
@@ -193,6 +208,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     sessionEvent(event) {
       sessionEvents.get(event.type)!.inc();
       if (event.type === 'session.logged_out') logouts.get(event.data.by)!.inc();
+      if (event.type === 'session.detached') detaches.get(event.data.reason)!.inc();
     },
   };
 }

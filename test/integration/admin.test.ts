@@ -95,6 +95,8 @@ describe('the operators’ port of a process', () => {
           'openchamp_message_duration_seconds_count{type="login"}',
           'openchamp_logouts_total{by="client"}',
           'openchamp_logouts_total{by="operator"}',
+          'openchamp_detaches_total{reason="closed"}',
+          'openchamp_detaches_total{reason="drained"}',
           'openchamp_session_events_total{type="session.started"}',
           'openchamp_session_events_total{type="session.logged_out"}',
           'openchamp_session_events_total{type="session.detached"}',
@@ -117,6 +119,8 @@ describe('the operators’ port of a process', () => {
         'message_duration_seconds_count{type="login"}': 2,
         'logouts_total{by="client"}': 1,
         'logouts_total{by="operator"}': 0,
+        'detaches_total{reason="closed"}': 0,
+        'detaches_total{reason="drained"}': 0,
         'session_events_total{type="session.started"}': 3,
         'session_events_total{type="session.logged_out"}': 1,
         'session_events_total{type="session.detached"}': 0,
@@ -132,6 +136,7 @@ describe('the operators’ port of a process', () => {
       expect(valueIn(text, 'openchamp_connections')).toBe(0);
       expect(valueIn(text, 'openchamp_sessions{status="attached"}')).toBe(0);
       expect(valueIn(text, 'openchamp_session_events_total{type="session.detached"}')).toBe(2);
+      expect(valueIn(text, 'openchamp_detaches_total{reason="closed"}')).toBe(2);
     });
     const text = await metrics();
     expect(valueIn(text, 'openchamp_commit_duration_seconds_sum')).toBeGreaterThan(0);

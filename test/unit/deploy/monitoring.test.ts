@@ -1,12 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { createMetrics } from '../../../src/admin/metrics.js';
+import { tempDir } from '../../support/guardian.js';
 import { IDLE } from '../../support/metrics.js';
+import { HAS_PROMETHEUS, promtool } from '../../support/prometheus.js';
 
-const read = (path: string) =>
-  readFileSync(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8');
+const pathOf = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const read = (path: string) => readFileSync(pathOf(path), 'utf8');
 
 interface Rules {
   readonly groups: readonly {
@@ -33,6 +36,40 @@ describe('monitoring/', () => {
       expect(docs).toContain(`| ${alert} |`);
   });
 
+  it.skipIf(!HAS_PROMETHEUS)(
+    'says that clients lose their connections when many do, and not by a drain',
+    () => {
+      // how many lose their connection in each minute from the third on, by reason; how many there are, minute by minute
+      const cases: [fires: boolean, ofEachMinute: Record<string, number>, attached: string][] = [
+        [false, { closed: 30 }, '1000x12'],
+        [false, { drained: 500, taken_over: 100 }, '1000x12'],
+        [true, { closed: 300 }, '1000x12'],
+        [true, { node_lost: 200 }, '1000 1000 1000 800 600 400 200 0x5'],
+        [false, { closed: 9 }, '0x12'],
+      ];
+      const tests = cases.map(([fires, lost, attached]) => ({
+        interval: '1m',
+        input_series: [
+          { series: 'openchamp_sessions{status="attached"}', values: attached },
+          ...['closed', 'node_lost', 'drained', 'taken_over'].map((reason) => ({
+            series: `openchamp_detaches_total{reason="${reason}"}`,
+            values: `0 0 0+${lost[reason] ?? 0}x10`,
+          })),
+        ],
+        promql_expr_test: [
+          {
+            expr: 'count(ALERTS{alertname="OpenChampSessionsLost",alertstate="firing"})',
+            eval_time: '9m',
+            exp_samples: fires ? [{ value: 1 }] : [],
+          },
+        ],
+      }));
+      const file = join(tempDir(), 'tests.yaml');
+      writeFileSync(file, stringify({ rule_files: [pathOf('monitoring/alerts.yaml')], tests }));
+      expect(promtool(['test', 'rules', file])).toMatchObject({ code: 0 });
+    },
+  );
+
   it('asks for metrics and labels that there are', async () => {
     const metrics = createMetrics(IDLE);
     metrics.messageWaited('logout', 1);
@@ -44,19 +81,29 @@ describe('monitoring/', () => {
     const names = expressions.flatMap((expr) => expr.match(METRIC) ?? []);
     expect(new Set(names).size).toBeGreaterThan(20);
     for (const name of names) expect(exposed).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
+    const series = exposed.split('\n');
+    const has = (metric: string, label: string) =>
+      series.some((line) => line.startsWith(`${metric}{`) && line.includes(label));
     for (const expr of expressions) {
-      const [metric] = expr.match(METRIC)!;
-      const series = exposed.split('\n').filter((line) => line.startsWith(`${metric}{`));
-      const has = (label: string) => series.some((line) => line.includes(label));
-      for (const label of groupedBy(expr)) expect(has(`${label}="`), `${label} of ${metric}`).toBe(true);
-      for (const [, label, value] of expr.matchAll(/[{,](\w+)="(\w[^"]*)"/g)) {
-        expect(has(`${label}="${value}"`), `${label}="${value}" of ${metric}`).toBe(true);
+      const metrics = expr.match(METRIC)!;
+      for (const label of groupedBy(expr)) {
+        expect(has(metrics[0], `${label}="`), `${label} of ${metrics[0]}`).toBe(true);
+      }
+      for (const [, metric, selector] of expr.matchAll(SELECTED)) {
+        for (const [, label, values] of selector!.matchAll(/(\w+)=~?"(\w[^"]*)"/g)) {
+          for (const value of values!.split('|')) {
+            expect(has(metric!, `${label}="${value}"`), `${label}="${value}" of ${metric}`).toBe(true);
+          }
+        }
       }
     }
   });
 });
 
 const METRIC = /(?:openchamp|nodejs|process)_[a-z0-9_]+/g;
+
+/** A metric with what is asked of its labels. */
+const SELECTED = new RegExp(`(${METRIC.source})\\{([^}]*)\\}`, 'g');
 
 /** Labels by which an expression groups, but for those that Prometheus adds. */
 function groupedBy(expr: string): string[] {
