@@ -47,13 +47,11 @@ export class Pacer {
   /**
    * @param beginMs when the run begins, by `nowMs`
    * @param endMs when it ends, without a schedule
-   * @param late is told how late an operation is begun by a client that was free, in ms: the delay of this process
    */
   constructor(
     private readonly schedule: Schedule | null,
     private readonly beginMs: number,
     private readonly endMs: number,
-    private readonly late: (ms: number) => void,
   ) {}
 
   /** Operations of the schedule that have not been handed out. */
@@ -99,7 +97,6 @@ export class Pacer {
         break;
       }
       this.next += 1;
-      this.late(now - dueMs);
       this.free[this.freeFrom++]!(dueMs);
     }
     if (this.next >= schedule.operations) this.dismiss();

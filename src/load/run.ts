@@ -39,13 +39,20 @@ const HEAD_START_MS = 100;
 export async function runPlan(request: RunRequest): Promise<Result> {
   const observers = await observersOf(request.metrics);
   const workers = Array.from({ length: request.plan.workers }, (_, number) => new WorkerProcess(number));
+  const stop = () => tellAll(workers, { type: 'stop' });
+  request.signal.addEventListener('abort', stop, { once: true });
   try {
     const setup = await connect(request, workers);
     const run = await perform(request, workers, observers, setup.connected);
     return { setup, ...run };
   } finally {
+    request.signal.removeEventListener('abort', stop);
     for (const worker of workers) worker.kill();
   }
+}
+
+function tellAll(workers: readonly WorkerProcess[], message: ToWorker): void {
+  for (const worker of workers) worker.tell(message);
 }
 
 async function observersOf(urls: readonly string[]): Promise<Observer[]> {
@@ -57,9 +64,9 @@ async function observersOf(urls: readonly string[]): Promise<Observer[]> {
   return observers;
 }
 
-/** All clients connect. */
+/** All clients connect, or as many as can until the run is to end. */
 async function connect(
-  { plan, accounts, progress }: RunRequest,
+  { plan, accounts, progress, signal }: RunRequest,
   workers: readonly WorkerProcess[],
 ): Promise<Result['setup']> {
   const beginMs = nowMs();
@@ -80,6 +87,7 @@ async function connect(
   }
   const seconds = (nowMs() - beginMs) / 1000;
   if (connected === 0) {
+    if (signal.aborted) throw new RunFailed('The run was ended before any client had connected.');
     throw new RunFailed(`No client could connect: ${Object.keys(tally.errors()).join('; ')}.`);
   }
   progress.connected(connected, seconds);
@@ -88,29 +96,23 @@ async function connect(
 
 /** All play, and leave. */
 async function perform(
-  { plan, progress, signal }: RunRequest,
+  { plan, progress }: RunRequest,
   workers: readonly WorkerProcess[],
   observers: readonly Observer[],
   connected: number,
 ): Promise<Omit<Result, 'setup'>> {
-  const tellAll = (message: ToWorker) => {
-    for (const worker of workers) worker.tell(message);
-  };
   const timeline = new Timeline(workers.length, (second) => progress.second(second));
   for (const worker of workers) worker.onSecond = (message) => timeline.add(message);
   const startedAt = new Date(Date.now() + HEAD_START_MS).toISOString();
   const beginMs = nowMs() + HEAD_START_MS;
   for (const observer of observers) observer.begin(beginMs);
-  tellAll({ type: 'begin', atMs: beginMs, listeners: connected });
-  const stop = () => tellAll({ type: 'stop' });
-  if (signal.aborted) stop();
-  else signal.addEventListener('abort', stop, { once: true });
+  tellAll(workers, { type: 'begin', atMs: beginMs, listeners: connected });
 
   await Promise.all(workers.map((worker) => worker.told('idle')));
   const durationSeconds = (nowMs() - beginMs) / 1000;
   await timeline.allDelivered(plan.timeoutMs);
   const server = await Promise.all(observers.map((observer) => observer.end()));
-  tellAll({ type: 'end' });
+  tellAll(workers, { type: 'end' });
   let cpuSeconds = 0;
   for (const left of await Promise.all(workers.map((worker) => worker.told('left')))) {
     cpuSeconds += left.usage.cpuSeconds;

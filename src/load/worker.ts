@@ -42,7 +42,7 @@ async function work(plan: WorkerPlan): Promise<void> {
   }, CHECK_MS);
   const stop = told('stop');
 
-  const connected = await connectAll(plan, cast);
+  const connected = await connectAll(plan, cast, stop);
   tell({ type: 'ready', connected, counts: tally.take() });
 
   const { atMs, listeners } = await told('begin');
@@ -91,7 +91,8 @@ async function perform(
   const others = players.filter(({ number }) => number >= activeClients);
   const endMs = beginMs + plan.durationMs;
   const schedule = scheduleOf(plan, scenario, active.length, activeClients);
-  const pacer = new Pacer(schedule, beginMs, endMs, (ms) => tally.done(LATE, ms));
+  const pacer = new Pacer(schedule, beginMs, endMs);
+  const late = schedule ? (ms: number) => tally.done(LATE, ms) : () => {};
   const stopped = stop.then(() => pacer.stop());
   const giveUp = () => {
     if (pacer.remaining > 0) tally.failed(NOT_BEGUN, pacer.remaining);
@@ -99,20 +100,21 @@ async function perform(
   };
   const tail = setTimeout(giveUp, endMs + plan.timeoutMs - nowMs());
   const holding = keepConnected(others, cast, pacer);
-  const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally));
+  const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally, late));
   await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
   clearTimeout(tail);
   clearInterval(holding);
   pacer.stop();
 }
 
-/** Connects all players and makes them ready. @returns how many are */
-async function connectAll(plan: WorkerPlan, cast: Cast): Promise<number> {
+/** Connects all players and makes them ready. @param stop settles when no more shall be @returns how many are */
+async function connectAll(plan: WorkerPlan, cast: Cast, stop: Promise<unknown>): Promise<number> {
   const waiting = [...cast];
   const beginMs = nowMs();
   const msPerConnection = plan.connectRate === null ? 0 : (1000 * plan.workers) / plan.connectRate;
   let begun = 0;
   let connected = 0;
+  const stopped = stop.then(() => waiting.splice(0));
   const connectSome = async () => {
     for (let next = waiting.pop(); next; next = waiting.pop()) {
       const [player, actor] = next;
@@ -122,28 +124,35 @@ async function connectAll(plan: WorkerPlan, cast: Cast): Promise<number> {
     }
   };
   const telling = setInterval(() => tell({ type: 'connecting', connected }), 1000);
-  await Promise.all(Array.from({ length: CONNECTING }, connectSome));
+  await Promise.race([Promise.all(Array.from({ length: CONNECTING }, connectSome)), stopped]);
   clearInterval(telling);
   return connected;
 }
 
-/** Plays one player's part until there is nothing left to do. */
+/**
+ * Plays one player's part until there is nothing left to do.
+ * @param late is told how late an operation is begun though the player was free when it was due, in ms: this process' delay
+ */
 async function play(
   player: Player,
   actor: Actor,
   scenario: Scenario,
   pacer: Pacer,
   tally: Tally,
+  late: (ms: number) => void,
 ): Promise<void> {
+  let freeSinceMs = 0; // all are, when the run begins
   for (;;) {
     const intendedMs = await pacer.take();
     if (intendedMs === null) return;
+    if (freeSinceMs <= intendedMs) late(nowMs() - intendedMs);
     if (!player.isConnected && !(await comeBack(player, actor, pacer))) {
       tally.failed(NOT_BEGUN);
       return;
     }
     const isDone = await actor.operate(intendedMs);
-    if (isDone && scenario.operation) tally.done(scenario.operation, nowMs() - intendedMs);
+    freeSinceMs = nowMs();
+    if (isDone && scenario.operation) tally.done(scenario.operation, freeSinceMs - intendedMs);
   }
 }
 

@@ -29,9 +29,8 @@ describe('inWaves', () => {
 });
 
 describe('Pacer', () => {
-  const late: number[] = [];
   const pacerOf = (schedule: Schedule | null, beginMs: number, endMs = beginMs) =>
-    new Pacer(schedule, beginMs, endMs, (ms) => late.push(ms));
+    new Pacer(schedule, beginMs, endMs);
 
   it('hands out what is overdue at once, with the time at which it was due', async () => {
     const beginMs = nowMs() - 1000;

@@ -15,7 +15,7 @@ beforeAll(async () => {
   redis = await startRedis();
   fleet = new Fleet({ REDIS_URL: redis.url, CHAT_RATE: '0', TOKENS_PER_ACCOUNT: '0' }, redis.client());
   nodes = await Promise.all([fleet.serve(), fleet.serve()]);
-  tool = await LoadTool.create(fleet, 20, nodes.map(({ wsUrl }) => wsUrl).join(','));
+  tool = await LoadTool.create(fleet, 400, nodes.map(({ wsUrl }) => wsUrl).join(','));
 });
 afterAll(async () => {
   await fleet.stop();
@@ -64,6 +64,13 @@ describe('openchamp load', () => {
     const { result } = await play('reconnect', '--clients 10 --workers 2 --every 0.5 --duration 1.5');
     expect(doneIn(result, 'reconnect')).toBe(30);
     expect(doneIn(result, 'token_auth')).toBe(40);
+  });
+
+  it('reconnect: says how late it begins what is due at once itself, the last of it, too', async () => {
+    const { result } = await play('reconnect', '--clients 400 --workers 1 --every 3 --duration 1');
+    const { late } = result.generator;
+    expect(late!.count).toBe(400);
+    expect(late!.max - late!.min).toBeGreaterThan(400 * 0.005); // no machine makes a connection in 5 µs
   });
 
   it('idle: holds sessions', async () => {

@@ -94,6 +94,27 @@ describe('openchamp load', () => {
     );
   });
 
+  it('ends when it is told to, also while its clients connect', async () => {
+    const node = await newFleet().serve();
+    const tool = await LoadTool.create(fleets.at(-1)!, 20, node.wsUrl);
+    const run = tool.start('idle', '--clients 20 --connect-rate 5 --duration 300');
+    await eventually(() => run.stderr.includes('of 20 clients connected'));
+    run.kill('SIGINT');
+    const { code, result } = await tool.outcome(run);
+    expect(code).toBe(0);
+    expect(result.setup.connected).toBeGreaterThan(0);
+    expect(result.setup.connected).toBeLessThan(20);
+  });
+
+  it('expects nobody to get a message that was refused', async () => {
+    const fleet = newFleet({ CHAT_RATE: '1' }); // ten in ten seconds
+    const node = await fleet.serve();
+    const tool = await LoadTool.create(fleet, 4, node.wsUrl);
+    const { result } = await tool.run('chat', '--clients 4 --senders 1 --rate 30 --duration 1');
+    expect(result.totals.errors).toEqual({ 'global_chat: error RATE_LIMITED': 20 });
+    expect(doneIn(result, 'delivery')).toBe(10 * 4);
+  });
+
   it('counts answers by what they say, and exits with 0 if that is wanted', async () => {
     const fleet = newFleet({ MESSAGE_RATE: '1', MESSAGE_BURST: '4' });
     const node = await fleet.serve();

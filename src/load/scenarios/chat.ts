@@ -26,9 +26,12 @@ export const chat: Scenario = {
     };
     return {
       prepare: () => player.request('token_auth', tokenAuth(token), authenticated(username, token)),
-      operate(intendedMs) {
+      async operate(intendedMs) {
         player.tally.count(DELIVERIES_DUE, stage.listeners);
-        return player.request('global_chat', message.at(intendedMs), null, intendedMs);
+        const isDone = await player.request('global_chat', message.at(intendedMs), null, intendedMs);
+        const isRefused = !isDone && player.isConnected; // by an answer: nobody gets it
+        if (isRefused) player.tally.count(DELIVERIES_DUE, -stage.listeners);
+        return isDone;
       },
     };
   },
