@@ -47,7 +47,8 @@ export async function startWorker(
   logger: Logger,
   stopsGames: boolean,
 ): Promise<Worker> {
-  const { keys, redis, target, committer, sessions, accounts, claims, names, matches, untilDone } = deployment;
+  const { keys, redis, target, committer, sessions, accounts, claims, names, matches, untilDone } =
+    deployment;
   const publisher = new Publisher(redis, keys, logger);
   const reaper = new Reaper({
     redis,

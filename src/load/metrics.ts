@@ -1,5 +1,13 @@
 import { get } from 'node:http';
+import { added, type Buckets, bucketsIn, ceiling, quantile } from './buckets.js';
 import { nowMs } from './clock.js';
+
+/** How late the event loop of a process was for what came in, in ms. */
+export interface EventLoopDelay {
+  readonly p99: number;
+  /** What it was never later than: the next bound of its histogram. Null: later than the largest bound. */
+  readonly ceiling: number | null;
+}
 
 /** What a process of the server says of itself at some time. */
 export interface Sample {
@@ -9,8 +17,8 @@ export interface Sample {
   readonly cpuSeconds: number;
   /** Resident memory. */
   readonly residentBytes: number;
-  /** 99th percentile of the delay of its event loop since the sample before. */
-  readonly eventLoopLagMs: number;
+  /** Since the sample before; null in the first. */
+  readonly eventLoopDelay: EventLoopDelay | null;
   readonly connections: number;
   readonly sessions: number;
   /** Operations that are not recorded yet. */
@@ -21,6 +29,8 @@ export interface Sample {
 export interface Observed {
   readonly url: string;
   readonly samples: readonly Sample[];
+  /** From the first sample to the last; null when there are no two. */
+  readonly eventLoopDelay: EventLoopDelay | null;
   /** How often they could not be read, by reason. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -34,6 +44,8 @@ export class Observer {
   private readonly failures: Record<string, number> = {};
   private timer: NodeJS.Timeout | undefined;
   private beginMs = nowMs();
+  private firstDelays: Buckets | undefined;
+  private lastDelays: Buckets | undefined;
 
   /** @param url such as `http://127.0.0.1:8081/metrics` */
   constructor(readonly url: string) {}
@@ -59,27 +71,42 @@ export class Observer {
     clearTimeout(this.timer);
     const sinceLastMs = nowMs() - this.beginMs - (this.samples.at(-1)?.atSeconds ?? 0) * 1000;
     if (sinceLastMs > EVERY_MS / 2) await this.observe();
-    return { url: this.url, samples: this.samples, failures: this.failures };
+    const { url, samples, failures } = this;
+    return { url, samples, eventLoopDelay: delayBetween(this.firstDelays, this.lastDelays), failures };
   }
 
   private async observe(): Promise<void> {
     try {
-      const value = valuesOf(await fetchText(this.url));
+      const text = await fetchText(this.url);
+      const value = valuesOf(text);
+      const delays = bucketsIn(text, 'openchamp_event_loop_delay_seconds');
       const atSeconds = Math.round(nowMs() - this.beginMs) / 1000;
       this.samples.push({
         atSeconds,
         cpuSeconds: value('process_cpu_seconds_total'),
         residentBytes: value('process_resident_memory_bytes'),
-        eventLoopLagMs: value('nodejs_eventloop_lag_p99_seconds') * 1000,
+        eventLoopDelay: delayBetween(this.lastDelays, delays),
         connections: value('openchamp_connections'),
         sessions: value('openchamp_sessions{status="attached"}'),
         backlog: value('openchamp_commit_backlog_operations'),
       });
+      this.firstDelays ??= delays;
+      this.lastDelays = delays;
     } catch (error) {
       const reason = reasonOf(error as Error);
       this.failures[reason] = (this.failures[reason] ?? 0) + 1;
     }
   }
+}
+
+function delayBetween(before: Buckets | undefined, after: Buckets | undefined): EventLoopDelay | null {
+  if (!before || !after || before === after) return null;
+  const delays = added(before, after);
+  const largest = ceiling(delays);
+  return {
+    p99: quantile(delays, 0.99) * 1000,
+    ceiling: largest === Infinity ? null : largest * 1000,
+  };
 }
 
 function reasonOf({ code, message }: NodeJS.ErrnoException): string {

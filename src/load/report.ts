@@ -94,10 +94,16 @@ function chartsOf(plan: Plan, result: Result): Chart[] {
     ),
     ...serverChart('Server: memory', 'MiB', result.server, ({ residentBytes }) => residentBytes / 2 ** 20),
     ...serverChart(
-      'Server: event loop lag, p99',
+      'Server: delay of the event loop, p99',
       'ms',
       result.server,
-      ({ eventLoopLagMs }) => eventLoopLagMs,
+      ({ eventLoopDelay }) => eventLoopDelay?.p99 ?? null,
+    ),
+    ...serverChart(
+      'Server: delay of the event loop, never above',
+      'ms',
+      result.server,
+      ({ eventLoopDelay }) => eventLoopDelay?.ceiling ?? null,
     ),
     ...serverChart('Server: connections', '', result.server, ({ connections }) => connections),
     ...serverChart('Server: operations not recorded yet', '', result.server, ({ backlog }) => backlog),

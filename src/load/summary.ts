@@ -1,4 +1,5 @@
 import { AUTH_TEXTS } from '../protocol/errors.js';
+import type { EventLoopDelay } from './metrics.js';
 import type { Plan } from './plan.js';
 import type { Outcome, Result, Second } from './result.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
@@ -105,21 +106,25 @@ function errorLines({ setup, totals }: Result): string[] {
 }
 
 function serverLines({ server }: Result): string[] {
-  return server.flatMap(({ url, samples, failures }) => {
+  return server.flatMap(({ url, samples, eventLoopDelay, failures }) => {
     const [first, last] = [samples[0], samples.at(-1)];
     const problems = Object.entries(failures).map(([reason, times]) => `${times} × not read (${reason})`);
     if (!first || !last) return [`server ${url}: ${problems.join(', ')}`];
     const cpu = last.cpuSeconds - first.cpuSeconds;
     const seconds = Math.max(0.001, last.atSeconds - first.atSeconds);
     const memory = Math.max(...samples.map(({ residentBytes }) => residentBytes)) / 2 ** 20;
-    const lag = Math.max(...samples.map(({ eventLoopLagMs }) => eventLoopLagMs));
     const facts = [
       `${cpu.toFixed(2)} CPU seconds (${Math.round((100 * cpu) / seconds)} % of a core)`,
       `up to ${Math.round(memory)} MiB`,
-      `event loop lag p99 up to ${ms(lag)} ms`,
+      ...(eventLoopDelay ? [delayed(eventLoopDelay)] : []),
     ];
     return [`server ${url}: ${[...facts, ...problems].join(', ')}`];
   });
+}
+
+/** How late an event loop was, in words. */
+export function delayed({ p99, ceiling }: EventLoopDelay): string {
+  return `event loop late by ${ms(p99)} ms (p99), ${ceiling === null ? 'once very long' : `never by more than ${ceiling} ms`}`;
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

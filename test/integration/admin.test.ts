@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/admin/metrics.js';
 import { type Admin, startAdmin } from '../../src/admin/server.js';
+import { added, bucketsIn, ceiling } from '../../src/load/buckets.js';
 import { connect } from '../support/client.js';
 import { login, logout, tokenAuth } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
@@ -143,7 +144,20 @@ describe('the operators’ port of a process', () => {
     expect(valueIn(text, 'openchamp_commit_duration_seconds_count')).toBe(
       valueIn(text, 'openchamp_commit_batch_operations_count'),
     );
-    expect(valueIn(text, 'nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0);
+  });
+
+  it('tells how late the event loop is: not at all sometimes, and all of a time in which it stood still', async () => {
+    const node = await fleet.serve();
+    const delays = async () =>
+      bucketsIn((await get(`${node.adminUrl}/metrics`)).body, 'openchamp_event_loop_delay_seconds');
+    const before = await delays();
+    expect(before.get(0.005)).toBeGreaterThan(0);
+    process.kill(node.pid, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    process.kill(node.pid, 'SIGCONT');
+    const during = added(before, await delays());
+    expect(ceiling(during)).toBeGreaterThanOrEqual(0.5);
+    expect(during.get(Infinity)! - during.get(0.25)!).toBeGreaterThan(50); // one each 5 ms of the time before the last 250
   });
 
   it.each(['serve', 'work'] as const)('makes `%s` end with one sentence if it is taken', async (command) => {

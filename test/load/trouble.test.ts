@@ -37,7 +37,10 @@ describe('openchamp load', () => {
     const tool = await LoadTool.create(fleet, 5, node.wsUrl);
     let pausedMs = 0;
     const { done: result, recorded } = await recordedDuring(fleet, async () => {
-      const run = tool.start('logout', '--clients 5 --rate 100 --duration 2.5');
+      const run = tool.start(
+        'logout',
+        `--clients 5 --rate 100 --duration 2.5 --metrics ${node.adminUrl}/metrics`,
+      );
       await eventually(() => run.stderr.includes(' 1 s '));
       process.kill(node.pid, 'SIGSTOP');
       const pausedAt = performance.now();
@@ -55,6 +58,9 @@ describe('openchamp load', () => {
     expect(cycle!.p99).toBeGreaterThan(0.8 * pausedMs);
     expect(cycle!.p90).toBeGreaterThan(0.5 * pausedMs);
     expect(logout!.p90).toBeLessThan(cycle!.p90);
+    const { p99, ceiling } = result.server[0]!.eventLoopDelay!;
+    expect(p99).toBeGreaterThan(0.5 * pausedMs);
+    expect(ceiling ?? Infinity).toBeGreaterThan(0.9 * pausedMs);
   });
 
   it('counts what goes wrong when the server dies, and goes on when it is back', async () => {
