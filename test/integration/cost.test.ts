@@ -10,7 +10,7 @@ import { type RedisServer, startRedis } from '../support/redis.js';
 
 /** What nobody asks for: leases, heartbeats, and a node's look at itself and at Redis. */
 const BACKGROUND =
-  /^(?:\w+ \S*{nodes}:|publish \S*{bus}:heartbeats|(?:info|ping|time|hello|client|subscribe|smembers|sscan) )/;
+  /^(?:\w+ \S*{(?:nodes|meta)}:|publish \S*{bus}:heartbeats|(?:info|ping|time|hello|client|subscribe|smembers|sscan) )/;
 
 /** Guards what things cost in round trips and bytes; how long they take is not looked at. */
 describe('what a node costs', () => {

@@ -7,6 +7,9 @@ import { Fleet } from '../support/fleet.js';
 import { onFreePorts } from '../support/ports.js';
 import { type RedisServer, startRedis, startRedisOn } from '../support/redis.js';
 
+/** Processes may be slow to start beside many others. */
+const PATIENCE = { timeoutMs: 30_000, intervalMs: 50 };
+
 const ADMIN_TOKEN = 'a token of sixteen letters or more';
 
 const cleanups: (() => unknown)[] = [];
@@ -46,7 +49,7 @@ describe('a node that starts before Redis', () => {
     });
     cleanups.push(() => cli.kill());
     const url = `http://127.0.0.1:${adminPort}`;
-    await eventually(async () => expect(await probe(url, '/livez')).toBe('200 ok'));
+    await eventually(async () => expect(await probe(url, '/livez')).toBe('200 ok'), PATIENCE);
     expect(await probe(url, '/readyz')).toBe('503 Redis has not been reached yet');
     expect(await probe(url, '/metrics')).toMatch(/^openchamp_redis_up 0$/m);
     const { status } = await fetch(`${url}/api/nodes`, {
@@ -56,7 +59,7 @@ describe('a node that starts before Redis', () => {
 
     const redis = await startRedisOn(redisPort!, { appendonly: true });
     cleanups.push(() => redis.stop());
-    await eventually(async () => expect(await probe(url, '/readyz')).toBe('200 ok'), { timeoutMs: 20_000 });
+    await eventually(async () => expect(await probe(url, '/readyz')).toBe('200 ok'), PATIENCE);
   });
 
   it('ends in order when it is told to while it waits, and with one sentence when it has waited enough', async () => {
@@ -68,7 +71,7 @@ describe('a node that starts before Redis', () => {
       REDIS_URL: `redis://127.0.0.1:${redisPort}`,
     };
     const told = new CliProcess(['serve'], { ...env, LOG_LEVEL: 'info' });
-    await told.logLine(({ msg }) => msg === 'redis connection failed', 10_000);
+    await told.logLine(({ msg }) => msg === 'redis connection failed', PATIENCE.timeoutMs);
     told.kill('SIGTERM');
     expect(await told.exited).toEqual({ code: 0, signal: null });
 
@@ -85,14 +88,12 @@ describe('a gateway', () => {
     await client.call('ACL', 'SETUSER', 'game', 'on', '>secret', '~*', '&*', '+@all', '-publish');
     const fleet = fleetOn(redis, { REDIS_USERNAME: 'game', REDIS_PASSWORD: 'secret' });
     const node = await fleet.serve();
-    await node.logLine(({ msg }) => msg === 'bus subscription has gone deaf', 15_000);
+    await node.logLine(({ msg }) => msg === 'bus subscription has gone deaf', PATIENCE.timeoutMs);
     for (let look = 0; look < 20; look += 1) {
       expect(await probe(node.adminUrl, '/readyz')).toBe('503 nothing is heard on the bus');
     }
     await client.call('ACL', 'SETUSER', 'game', '+publish');
-    await eventually(async () => expect(await probe(node.adminUrl, '/readyz')).toBe('200 ok'), {
-      timeoutMs: 20_000,
-    });
+    await eventually(async () => expect(await probe(node.adminUrl, '/readyz')).toBe('200 ok'), PATIENCE);
   });
 });
 
