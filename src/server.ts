@@ -11,6 +11,7 @@ import { compileClientValidators, compileEnvelopeValidator } from './contract/va
 import type { Deployment } from './deployment.js';
 import { drain } from './gateway/drain.js';
 import { Gateway } from './gateway/gateway.js';
+import { Tally } from './gateway/tally.js';
 import type { Client, Result } from './handlers/client.js';
 import type { Context } from './handlers/context.js';
 import { countHandler } from './handlers/count.js';
@@ -27,7 +28,7 @@ import { registerHandler } from './handlers/register.js';
 import { setUsernameHandler } from './handlers/setUsername.js';
 import { tokenAuthHandler } from './handlers/tokenAuth.js';
 import { MatchJobs } from './jobs/matches.js';
-import { CLOSE, type Close, SLOW_READER } from './protocol/errors.js';
+import { CLOSE } from './protocol/errors.js';
 import { messageReader } from './protocol/read.js';
 import { Limiter } from './redis/limiter.js';
 import { bucketOfId } from './store/ids.js';
@@ -56,27 +57,15 @@ const HANDLERS = [
   leaveQueueHandler,
 ];
 
-/** What messages of no known type are counted as, and the two kinds of what is no message. */
-const OTHER = 'other';
-const NO_MESSAGES = ['invalid', 'rate_limited'];
-
-/** What the ways to be closed are counted as. */
-const CLOSE_NAMES = new Map<Close | typeof SLOW_READER, string>([
-  ...Object.entries(CLOSE).map(([name, why]) => [why, name.replace(/[A-Z]/g, '_$&').toLowerCase()] as const),
-  [SLOW_READER, SLOW_READER],
-]);
-
-const noResults = (): Record<Result, number> => ({ ok: 0, refused: 0, unavailable: 0 });
-
 /** A gateway node: clients connect to it. */
 export interface Server {
   readonly port: number;
   readonly connections: number;
   readonly sessions: number;
   readonly passwordsQueued: number;
-  /** Messages that were handled, by type; those without a schema of their own as `other`, `invalid` or `rate_limited`. */
+  /** Messages that were handled, by type; see `Tally`. */
   readonly messages: ReadonlyMap<string, Readonly<Record<Result, number>>>;
-  /** Connections that the server has closed, by a name for each of `CLOSE` and `SLOW_READER`. */
+  /** Connections that the server has closed, see `Tally`. */
   readonly closes: ReadonlyMap<string, number>;
   /** How often it has subscribed to the bus. */
   readonly busSubscriptions: number;
@@ -201,9 +190,7 @@ export async function startServer(
   };
   const handlers = HANDLERS.map((make) => make(context));
   const dispatch = dispatcher(new Map(handlers.map((handler) => [handler.type, handler])), logger);
-  const messages = new Map([OTHER, ...NO_MESSAGES, ...validators.keys()].map((type) => [type, noResults()]));
-  const otherResults = messages.get(OTHER)!;
-  const closes = new Map([...CLOSE_NAMES.values()].map((name) => [name, 0]));
+  const tally = new Tally(validators.keys(), waited);
 
   // where messages come in
   let gateway: Gateway | undefined;
@@ -231,17 +218,10 @@ export async function startServer(
         const session = presence.release(client);
         if (session) abandon(context, session.id, session.known.state.attachment, session.known);
       },
-      count: (type: string, result: Result, waitedMs: number | null) => {
-        const results = messages.get(type);
-        (results ?? otherResults)[result] += 1;
-        if (waitedMs !== null) waited(results ? type : OTHER, waitedMs);
-      },
-      closing: (why: Close | typeof SLOW_READER) => {
-        const name = CLOSE_NAMES.get(why)!;
-        closes.set(name, closes.get(name)! + 1);
-      },
+      count: tally.count,
+      closing: tally.closing,
     },
-    register: httpRegister(context),
+    register: tally.counting(httpRegister(context)),
     logger,
   };
 
@@ -268,8 +248,8 @@ export async function startServer(
   return {
     port,
     dismissed,
-    messages,
-    closes,
+    messages: tally.messages,
+    closes: tally.closes,
     get busSubscriptions() {
       return bus.subscriptions;
     },

@@ -162,6 +162,17 @@ describe('a logout with LOGOUT_REVOKES_TOKEN', () => {
     expect(await storiesOf(one)).toEqual(Array(2).fill('started logged_out'));
     await fleet.expectConsistent();
   });
+
+  it('that cannot be recorded at all keeps a node from ending as if it were', async () => {
+    const node = await fleet.serve({ DRAIN_SECONDS: '0' });
+    const { token } = await player(0).then(({ client, ...one }) => one);
+    const client = await connect(node.wsUrl);
+    await tokenAuth(client, token);
+    await redis.kill('SIGTERM');
+    expect(await client.request({ type: 'logout' }, PATIENCE_MS)).toEqual(SERVICE_UNAVAILABLE);
+    expect(await node.stop()).toEqual({ code: 3, signal: null });
+    await redis.start();
+  });
 });
 
 describe('a registration with PASSWORD_MIN_LENGTH', () => {

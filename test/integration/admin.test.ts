@@ -78,6 +78,7 @@ describe('the operators’ port of a process', () => {
     await third!.request({ type: 'nonsense' });
     await third!.request({ type: 'login', payload: { username: one!.username, password: 'wrong-one' } });
     await third!.request('no JSON');
+    await fetch(`${node.httpUrl}/register`, { method: 'POST', body: '{}' });
 
     await eventually(async () => {
       const text = await metrics();
@@ -92,6 +93,7 @@ describe('the operators’ port of a process', () => {
           'openchamp_messages_total{type="register",result="ok"}',
           'openchamp_messages_total{type="other",result="refused"}',
           'openchamp_messages_total{type="invalid",result="refused"}',
+          'openchamp_messages_total{type="http_register",result="refused"}',
           'openchamp_message_duration_seconds_count{type="token_auth"}',
           'openchamp_message_duration_seconds_count{type="login"}',
           'openchamp_logouts_total{by="client"}',
@@ -116,6 +118,7 @@ describe('the operators’ port of a process', () => {
         'messages_total{type="register",result="ok"}': 0,
         'messages_total{type="other",result="refused"}': 1,
         'messages_total{type="invalid",result="refused"}': 1,
+        'messages_total{type="http_register",result="refused"}': 1,
         'message_duration_seconds_count{type="token_auth"}': 2,
         'message_duration_seconds_count{type="login"}': 2,
         'logouts_total{by="client"}': 1,
