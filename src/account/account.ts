@@ -17,6 +17,11 @@ export type AccountState =
 
 export const initialAccount: AccountState = { status: 'none' };
 
+/** The tokens of an account, in the order of their issue. */
+export function tokensOf(state: AccountState): readonly IssuedToken[] {
+  return state.status === 'registered' ? state.tokens : [];
+}
+
 export type AccountCommand =
   | { readonly type: 'register' }
   /**
@@ -48,7 +53,7 @@ export function decideAccount(command: AccountCommand, state: AccountState): rea
     return [{ type: 'account.registered', data: {} }];
   }
   if (state.status === 'none') throw new Error('There is no such account');
-  const tokens = state.status === 'disabled' ? [] : state.tokens;
+  const tokens = tokensOf(state);
 
   switch (command.type) {
     case 'issueToken': {

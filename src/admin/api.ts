@@ -2,6 +2,7 @@ import bearerAuth from '@fastify/bearer-auth';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { tokensOf } from '../account/account.js';
 import type { Publisher } from '../bus/publisher.js';
 import type { Deployment } from '../deployment.js';
 import { historyOf } from '../operator/history.js';
@@ -146,7 +147,7 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
         account: account.accountId,
         username: account.username,
         status: state.status,
-        tokens: state.status === 'registered' ? state.tokens.length : 0,
+        tokens: tokensOf(state).length,
       };
     },
   );

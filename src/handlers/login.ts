@@ -1,5 +1,5 @@
 import { isTooLong } from '../account/registration.js';
-import { ANSWERS, authSuccess } from '../protocol/answers.js';
+import { ANSWERS, authSuccess, type Frame } from '../protocol/answers.js';
 import type { Credentials } from '../store/accounts.js';
 import { bucketOfId } from '../store/ids.js';
 import { makeToken } from '../store/tokens.js';
@@ -34,7 +34,7 @@ export function loginHandler(context: Context): Handler {
       );
       if (!credentials || !isRight) {
         await context.attempts.loginFailed(client.address);
-        refuse(context, client, credentials?.accountId);
+        refuse(context, client, ANSWERS.badCredentials, credentials?.accountId);
         return;
       }
       forgive(context, client, username);
@@ -53,15 +53,14 @@ export function loginHandler(context: Context): Handler {
         beginning.commit,
       );
       if (issued) await begun(context, client, owner, beginning, issued.at, authSuccess(username, token));
-      else refuse(context, client, accountId);
+      else refuse(context, client, ANSWERS.accountDisabled, accountId);
     },
   });
 }
 
-/** One answer for all reasons, also for a disabled account. */
-function refuse(context: Context, client: Client, account: string | undefined): void {
+function refuse(context: Context, client: Client, answer: Frame, account: string | undefined): void {
   context.logger.info({ address: client.address, account }, 'login failed');
-  client.refuse(ANSWERS.badCredentials);
+  client.refuse(answer);
 }
 
 interface Authentication {

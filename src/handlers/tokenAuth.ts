@@ -28,8 +28,8 @@ export function tokenAuthHandler(context: Context): Handler {
 
       // 2. is it a token, and whose
       const found = await context.tokens.find(payload.token);
-      if (!found) {
-        await refuse(context, client);
+      if (found?.disabledAt !== null) {
+        await refuse(context, client, found);
         return;
       }
 
@@ -45,15 +45,29 @@ export function tokenAuthHandler(context: Context): Handler {
         const result = await beginning.commit(operationOf(partition, beginning.change, found.isValid));
         if (result.committed) return begun(context, client, found, beginning, result.at, answer);
       }
-      await refuse(context, client);
+      await refuse(context, client, await context.tokens.find(payload.token)); // revoked meanwhile
     },
   });
 }
 
-async function refuse(context: Context, client: Client): Promise<void> {
+/** A token that is none, or not any more. Who has the token of an account that is disabled has not guessed it. */
+async function refuse(context: Context, client: Client, found: FoundToken | null): Promise<void> {
+  if (found && (await isOfDisabledAccount(context, found))) {
+    const { accountId: account } = found;
+    context.logger.info({ address: client.address, account }, 'login by token failed');
+    client.refuse(ANSWERS.accountDisabled);
+    return;
+  }
   const admission = await context.attempts.tokenLoginFailed(client.address);
   if (admission.admitted) context.logger.info({ address: client.address }, 'login by token failed');
   client.refuse(admission.admitted ? ANSWERS.badToken : ANSWERS.tooManyAttempts);
+}
+
+async function isOfDisabledAccount(
+  { accounts }: Context,
+  { accountId, disabledAt }: FoundToken,
+): Promise<boolean> {
+  return disabledAt !== null && (await accounts.isDisabledAt(accountId, disabledAt));
 }
 
 interface Candidate {

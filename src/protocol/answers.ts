@@ -33,6 +33,7 @@ export const ANSWERS = {
   badCredentials: authError('credentials'),
   tokenFormat: authError('tokenFormat'),
   badToken: authError('token'),
+  accountDisabled: authError('disabled'),
   tooManyAttempts: authError('attempts'),
   authUnavailable: authError('unavailable'),
 } as const;

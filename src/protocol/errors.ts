@@ -22,6 +22,7 @@ export const AUTH_TEXTS = {
   credentials: 'Invalid username or password',
   tokenFormat: 'Invalid token format',
   token: 'Invalid or expired token',
+  disabled: 'Account disabled',
   attempts: 'Too many attempts, try again later',
   unavailable: 'Service unavailable, try again later',
 } as const;

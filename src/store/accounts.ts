@@ -1,10 +1,11 @@
-import type { IssuedToken } from '../account/account.js';
 import {
   type AccountCommand,
   type AccountState,
   decideAccount,
   evolveAccount,
+  type IssuedToken,
   initialAccount,
+  tokensOf,
 } from '../account/account.js';
 import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
@@ -12,6 +13,7 @@ import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
 import { type Change, type Commit, operationOf, type Versioned } from './change.js';
 import { bucketOfId, bucketOfUsername, newAccountId } from './ids.js';
+import { tokenWrite } from './tokenRecord.js';
 
 /** What is needed to check a password. Beside the log, so that an account can be deleted. */
 export interface Credentials {
@@ -126,6 +128,12 @@ export class Accounts {
     }
   }
 
+  /** Whether an account is disabled, and was so by the change that gave it this version. @throws Unavailable */
+  async isDisabledAt(accountId: string, version: number): Promise<boolean> {
+    const stored = await this.load(accountId);
+    return stored.state.status === 'disabled' && stored.version === version;
+  }
+
   /**
    * What a command changes, to be committed with something else; its checks fail if the account changes meanwhile.
    * @throws Unavailable
@@ -142,27 +150,26 @@ export class Accounts {
   ): Change {
     const events = [];
     const writes: Write[] = [];
+    const put = ({ token, expiresAt }: IssuedToken, disabledAt: number | null = null) =>
+      tokenWrite(this.tokenKey(accountId, token), { accountId, username, expiresAt, disabledAt });
     let { state, version } = before;
     for (const command of commands) {
+      const before = state;
       for (const event of decideAccount(command, state)) {
         state = evolveAccount(state, event);
         version += 1;
         events.push({ type: event.type, subject: accountId, version, data: event.data });
-        if (event.type === 'token.issued') writes.push(this.tokenPut(accountId, username, event.data));
+        if (event.type === 'token.issued') writes.push(put(event.data));
         if (event.type === 'token.revoked')
           writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
       }
+      if (command.type === 'disable') writes.push(...tokensOf(before).map((token) => put(token, version)));
     }
     if (state.status !== 'none') {
       writes.push(['put', this.keyOf(accountId), '', version, bodyOf(before.username || username, state), 0]);
     }
     const check = { key: this.keyOf(accountId), version: before.version, at: before.at };
     return { checks: [check], events, writes };
-  }
-
-  private tokenPut(accountId: string, username: string, { token, expiresAt }: IssuedToken): Write {
-    const body = JSON.stringify([accountId, username, expiresAt]);
-    return ['put', this.tokenKey(accountId, token), '', 1, body, expiresAt];
   }
 
   private tokenKey(accountId: string, token: string): string {

@@ -6,13 +6,16 @@ import { reading } from '../redis/unavailable.js';
 import type { NewToken } from './accounts.js';
 import { type Change, noChange } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
+import { readToken } from './tokenRecord.js';
 
-/** A valid token, and the sessions that could be resumed with it. */
+/** A token that is stored, and the sessions that could be resumed with it. */
 export interface FoundToken {
   /** Hash of the token. */
   readonly token: string;
   readonly accountId: string;
   readonly username: string;
+  /** Null: it is valid. Else it was revoked when its account got this version, by being disabled. */
+  readonly disabledAt: number | null;
   /** Live sessions of the token, those detached last first, then those that changed last; the first few of them. */
   readonly sessionIds: readonly string[];
   /** Commit together with what the token is used for: fails if it has been revoked meanwhile. */
@@ -62,7 +65,10 @@ export class Tokens {
     return this.keys.partitionOf(bucketOfId(accountId));
   }
 
-  /** Looks a token up (a UUID in any letter case); null if it is unknown, expired or revoked. @throws Unavailable */
+  /**
+   * Looks a token up (a UUID in any letter case); null if it is unknown, expired, or revoked other than by disabling its
+   * account. @throws Unavailable
+   */
   async find(text: string): Promise<FoundToken | null> {
     const token = hashToken(text);
     const partition = this.keys.partitionOf(bucketOfToken(text));
@@ -71,11 +77,12 @@ export class Tokens {
     const [stored, sessionIds] = await this.lookUp(partition, { key, sessionsKey });
     const record = parseRecord(stored);
     if (!record) return null;
-    const [accountId, username] = JSON.parse(record.body) as [string, string, number];
+    const { accountId, username, disabledAt } = readToken(record);
     return {
       token,
       accountId,
       username,
+      disabledAt,
       sessionIds,
       isValid: { ...noChange, checks: [{ key, version: record.version }] },
     };

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type TestClient } from '../support/client.js';
 import { login, tokenAuth, tokenOf } from '../support/conversation.js';
@@ -9,6 +10,7 @@ import { type RedisServer, startRedis } from '../support/redis.js';
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 const BAD_TOKEN = authError('Invalid or expired token');
 const BAD_CREDENTIALS = authError('Invalid username or password');
+const DISABLED = authError('Account disabled');
 
 describe('an account that an operator disables', () => {
   let redis: RedisServer;
@@ -44,10 +46,13 @@ describe('an account that an operator disables', () => {
     for (const client of clients) {
       expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
       expect(await client.request({ type: 'logout' })).toEqual(AUTH_REQUIRED);
-      expect(await tokenAuth(client, account.token)).toEqual(BAD_TOKEN);
-      expect(await login(client, account.username, PASSWORD)).toEqual(BAD_CREDENTIALS);
+      expect(await tokenAuth(client, account.token)).toEqual(DISABLED);
+      expect(await login(client, account.username, PASSWORD)).toEqual(DISABLED);
+      expect(await login(client, account.username, `${PASSWORD}!`)).toEqual(BAD_CREDENTIALS);
     }
-    expect(bystander.received).toHaveLength(1);
+    expect(await tokenAuth(bystander, randomUUID())).toEqual(BAD_TOKEN);
+    await fleet.expectConsistent();
+    expect(bystander.received).toHaveLength(2);
     expect((await fleet.cli('disable', account.username)).stdout).toBe(
       'account disabled\nno session to end\n',
     );
@@ -60,6 +65,12 @@ describe('an account that an operator disables', () => {
     expect(await tokenAuth(client, account.token)).toEqual(BAD_TOKEN);
     const answer = await login(client, account.username, PASSWORD);
     expect(answer).toEqual(authSuccess(account.username, tokenOf(answer)));
+
+    // disabled once more, it knows only the token that it had by then
+    await fleet.cli('disable', account.username, '--by', 'jane');
+    expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
+    expect(await tokenAuth(client, account.token)).toEqual(BAD_TOKEN);
+    expect(await tokenAuth(client, tokenOf(answer))).toEqual(DISABLED);
 
     const log = await fleet.expectConsistent();
     expect(
@@ -93,8 +104,8 @@ describe('an account that an operator disables', () => {
     expect((await fleet.cli('sessions', victim.username)).stdout.trimEnd().split('\n')).toHaveLength(1);
     for (const node of [0, 1]) {
       const client = await on(node);
-      expect(await tokenAuth(client, victim.token)).toEqual(BAD_TOKEN);
-      expect(await login(client, victim.username, PASSWORD)).toEqual(BAD_CREDENTIALS);
+      expect(await tokenAuth(client, victim.token)).toMatchObject({ type: 'auth_error' }); // newer ones may have pushed it out
+      expect(await login(client, victim.username, PASSWORD)).toEqual(DISABLED);
     }
     await fleet.expectConsistent();
   });

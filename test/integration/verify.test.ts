@@ -239,6 +239,12 @@ const plants: readonly [
     () => [`${'x'.repeat(22)} is no token of`],
   ],
   [
+    'a token record that says its account was disabled',
+    ({ redis, keys, partition, player }) =>
+      edit(redis, keys.token(partition, player.token), null, (record) => record.replace(/\]$/, ',1]')),
+    ({ player }) => [`${player.token} is stored as`, `${player.token} is no token of`],
+  ],
+  [
     'a token record that never expires',
     ({ redis, keys, partition, player }) => redis.persist(keys.token(partition, player.token)),
     ({ player }) => [`${player.token} expires at -1`],

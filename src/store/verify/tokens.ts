@@ -1,7 +1,9 @@
+import { type IssuedToken, tokensOf } from '../../account/account.js';
 import { parseRecord, type StoredRecord } from '../../log/operation.js';
 import type { RedisClient } from '../../redis/client.js';
 import type { Keys } from '../../redis/keys.js';
 import { bucketOfId } from '../ids.js';
+import { readToken, type StoredToken } from '../tokenRecord.js';
 import type { Check } from './checks.js';
 import { readSubject } from './subject.js';
 
@@ -16,7 +18,7 @@ export class TokenRecords {
   /** Each token of an account must have its record, until it expires. @param stored the account's record */
   hasAll(accountId: string, stored: StoredRecord): Check {
     const { keys, partition } = this;
-    const tokens = tokensOf(accountId, stored);
+    const tokens = issuedTokens(accountId, stored);
     return {
       commands: [
         ['get', keys.account(partition, accountId)],
@@ -37,7 +39,7 @@ export class TokenRecords {
     };
   }
 
-  /** A token's record must be of a token that its account has. @param stored the token's record */
+  /** A token's record must be of a token that its account has, or had when it was disabled. @param stored the token's record */
   isOfAccount(token: string, stored: StoredRecord): Check {
     const { keys, partition } = this;
     const key = keys.token(partition, token);
@@ -45,7 +47,7 @@ export class TokenRecords {
     if (!body || keys.partitionOf(bucketOfId(body.accountId)) !== partition) {
       return { commands: [['exists', key]], judge: ([exists]) => (exists ? [`${key} is unreadable`] : []) };
     }
-    const { accountId, expiresAt } = body;
+    const { accountId, expiresAt, disabledAt } = body;
     return {
       commands: [
         ['get', keys.account(partition, accountId)],
@@ -53,8 +55,11 @@ export class TokenRecords {
       ],
       judge: ([record, exists]) => {
         const account = parseRecord(record as string | null);
-        const tokens = account ? tokensOf(accountId, account) : [];
-        const isKnown = tokens.some((own) => own.token === token && own.expiresAt === expiresAt);
+        const tokens = account ? issuedTokens(accountId, account) : [];
+        const isKnown =
+          disabledAt === null
+            ? tokens.some((own) => own.token === token && own.expiresAt === expiresAt)
+            : account !== null && disabledAt <= account.version && !tokens.some((own) => own.token === token);
         return isKnown || !exists ? [] : [`${key} is no token of ${accountId}`];
       },
     };
@@ -63,7 +68,7 @@ export class TokenRecords {
   /** @param answers record and time of expiry (ms) of each token */
   private async wrongTokens(
     accountId: string,
-    tokens: readonly Token[],
+    tokens: readonly IssuedToken[],
     answers: readonly unknown[],
   ): Promise<string[]> {
     const wrong: string[] = [];
@@ -74,7 +79,7 @@ export class TokenRecords {
       if (!stored) {
         const hasExpired = (await this.redis.time(key)) >= expiresAt;
         if (!hasExpired) wrong.push(`${key}, a token of ${accountId}, is not stored`);
-      } else if (body?.accountId !== accountId || body.expiresAt !== expiresAt) {
+      } else if (body?.accountId !== accountId || body.expiresAt !== expiresAt || body.disabledAt !== null) {
         wrong.push(`${key} is stored as ${stored.body}; it is a token of ${accountId} until ${expiresAt}`);
       } else if (!isAbout(answers[2 * i + 1], expiresAt)) {
         wrong.push(`${key} expires at ${answers[2 * i + 1]}, not at ${expiresAt}`);
@@ -91,17 +96,14 @@ function isAbout(expires: unknown, expiresAt: number): boolean {
 
 const EXPIRY_TOLERANCE_MS = 1000;
 
-type Token = { readonly token: string; readonly expiresAt: number };
-
-function tokensOf(accountId: string, record: StoredRecord): readonly Token[] {
+function issuedTokens(accountId: string, record: StoredRecord): readonly IssuedToken[] {
   const state = readSubject(accountId, record);
-  return state?.kind === 'account' && state.account.status === 'registered' ? state.account.tokens : [];
+  return state?.kind === 'account' ? tokensOf(state.account) : [];
 }
 
-function tokenBody({ body }: StoredRecord): { accountId: string; expiresAt: number } | null {
+function tokenBody(record: StoredRecord): StoredToken | null {
   try {
-    const [accountId, , expiresAt] = JSON.parse(body) as [string, string, number];
-    return { accountId, expiresAt };
+    return readToken(record);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return null;
     throw error;

@@ -246,7 +246,7 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   'server/auth_error.json': server(
     'auth_error',
     { message: 'Invalid login format' },
-    [{ message: 'Account disabled' }],
+    [{ message: 'Account disabled' }, { message: 'Invalid or expired token' }],
     [{ message: '' }, { message: null }, { code: 'AUTH_REQUIRED' }],
   ),
   'server/register_success.json': server(
