@@ -2,7 +2,7 @@ import bearerAuth from '@fastify/bearer-auth';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
-import { tokensOf } from '../account/account.js';
+import { type IssuedToken, tokensOf } from '../account/account.js';
 import type { Publisher } from '../bus/publisher.js';
 import type { Deployment } from '../deployment.js';
 import { historyOf } from '../operator/history.js';
@@ -142,12 +142,15 @@ export async function api(app: FastifyInstance, options: ApiOptions): Promise<vo
     async ({ params }, reply) => {
       const account = await tools().operator.account(params.username);
       if (!account) return noAccount(reply);
-      const { state } = await tools().deployment.accounts.load(account.accountId);
+      const { accounts } = tools().deployment;
+      const { state } = await accounts.load(account.accountId);
+      const tokens = tokensOf(state);
+      const uses = await accounts.tokenUses(account.accountId, tokens);
       return {
         account: account.accountId,
         username: account.username,
         status: state.status,
-        tokens: tokensOf(state).length,
+        tokens: tokens.map((issued, i) => tokenView(issued, uses[i] ?? null)),
       };
     },
   );
@@ -193,6 +196,18 @@ function notFound(reply: FastifyReply, message: string) {
 function noAccount(reply: FastifyReply) {
   return notFound(reply, 'There is no account of this name.');
 }
+
+/** @param usedAt when it was last used; Redis' time in ms since the epoch */
+function tokenView({ token, expiresAt }: IssuedToken, usedAt: number | null) {
+  return {
+    token: token.slice(0, SHOWN_CHARACTERS),
+    expiresAt: isoTime(expiresAt),
+    lastUsedAt: usedAt === null ? null : isoTime(usedAt),
+  };
+}
+
+/** Of the hash of a token. */
+const SHOWN_CHARACTERS = 8;
 
 function withTime<T extends { readonly since: number }>(view: T) {
   return { ...view, since: isoTime(view.since) };

@@ -61,6 +61,19 @@ const sessionShape = object(
   ['reason'],
 );
 
+const tokenShape = object({
+  token: {
+    ...text,
+    description: 'How its hash begins, which stands in the log; the token itself is nowhere.',
+  },
+  expiresAt: time,
+  lastUsedAt: {
+    ...time,
+    type: ['string', 'null'],
+    description: 'The last token_auth with it; null: none yet.',
+  },
+});
+
 export const nodes = {
   summary: 'The gateway nodes, and those that were lost in the last hour.',
   response: answers(
@@ -171,7 +184,12 @@ export const account = {
   response: answers(
     200,
     'The account.',
-    object({ account: text, username: text, status: oneOf('registered', 'disabled'), tokens: count }),
+    object({
+      account: text,
+      username: text,
+      status: oneOf('registered', 'disabled'),
+      tokens: { type: 'array', items: tokenShape, description: 'In the order of their issue.' },
+    }),
   ),
 };
 

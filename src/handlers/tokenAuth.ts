@@ -42,7 +42,7 @@ export function tokenAuthHandler(context: Context): Handler {
       if (resumed === false) {
         const beginning = beginSession(context, client, found);
         const partition = context.tokens.partitionOf(found);
-        const result = await beginning.commit(operationOf(partition, beginning.change, found.isValid));
+        const result = await beginning.commit(operationOf(partition, beginning.change, found.use));
         if (result.committed) return begun(context, client, found, beginning, result.at, answer);
       }
       await refuse(context, client, await context.tokens.find(payload.token)); // revoked meanwhile
@@ -92,7 +92,7 @@ async function resume(
       { type: 'resume', attachment, takeOver, ...(lostNode !== undefined && { lostNode }) },
       {
         known,
-        also: found.isValid,
+        also: found.use,
         commit: inTime(context, () => {
           if (takeOver) tellPrevious(context, id, known);
           abandon(context, id, attachment);

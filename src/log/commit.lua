@@ -21,6 +21,7 @@ ARGV[4]   operations, one flat JSON array: how many there are, and for each
                 "add", key, member             set
                 "remove", key, member
                 "note", key, text, seconds     a plain string that expires
+                "stamp", key, field            field of a hash: the time of the commit (ms)
 
 Returns JSON, a result for each operation: the id of its last event (or the time in ms, if it has none), or, when a
 check failed and so nothing of the operation was done, [position of the check from 0, the record found or ""].
@@ -52,7 +53,7 @@ local events = {} -- where those of each operation are
 local pending = {} -- where a record is going to be put or deleted, by key and field
 
 -- how many slots a write takes
-local SLOTS = { put = 6, delete = 3, rank = 4, place = 4, unrank = 3, add = 3, remove = 3, note = 4 }
+local SLOTS = { put = 6, delete = 3, rank = 4, place = 4, unrank = 3, add = 3, remove = 3, note = 4, stamp = 3 }
 
 local clock
 local function now()
@@ -155,6 +156,8 @@ local function apply(write, time)
     call('ZADD', key, string.format('%.0f', flat[write + 3]), member)
   elseif kind == 'note' then
     call('SET', key, member, 'EX', flat[write + 3])
+  elseif kind == 'stamp' then
+    call('HSET', key, member, time)
   end
 end
 

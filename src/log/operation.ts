@@ -44,7 +44,8 @@ export type Write =
   | readonly ['unrank', key: string, member: string]
   | readonly ['add', key: string, member: string]
   | readonly ['remove', key: string, member: string]
-  | readonly ['note', key: string, text: string, seconds: number];
+  | readonly ['note', key: string, text: string, seconds: number]
+  | readonly ['stamp', key: string, field: string];
 
 /** What is committed as a whole or not at all. */
 export interface Operation {

@@ -59,6 +59,11 @@ export class Keys {
     return `${this.prefix}{${partition}}:token:${tokenHash}`;
   }
 
+  /** Hash: when the tokens of the accounts of a bucket were last used (ms), by their hashes; those never used are not in it. */
+  tokenUses(bucket: number): string {
+    return `${this.prefix}{${this.partitionOf(bucket)}}:used:${bucket}`;
+  }
+
   /** Sorted set: live sessions of a token, the one to resume last; see `DETACHED_RANK`. */
   tokenSessions(partition: number, tokenHash: string): string {
     return `${this.prefix}{${partition}}:resume:${tokenHash}`;

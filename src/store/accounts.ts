@@ -128,6 +128,17 @@ export class Accounts {
     }
   }
 
+  /**
+   * When each token of an account was used last: Redis' time in ms since the epoch, null for one that has not been used.
+   * @throws Unavailable
+   */
+  async tokenUses(accountId: string, tokens: readonly IssuedToken[]): Promise<(number | null)[]> {
+    if (tokens.length === 0) return [];
+    const key = this.keys.tokenUses(bucketOfId(accountId));
+    const uses = await reading(this.redis.raw.hmget(key, ...tokens.map(({ token }) => token)));
+    return uses.map((at) => (at === null || at === undefined ? null : Number(at)));
+  }
+
   /** Whether an account is disabled, and was so by the change that gave it this version. @throws Unavailable */
   async isDisabledAt(accountId: string, version: number): Promise<boolean> {
     const stored = await this.load(accountId);
@@ -160,8 +171,10 @@ export class Accounts {
         version += 1;
         events.push({ type: event.type, subject: accountId, version, data: event.data });
         if (event.type === 'token.issued') writes.push(put(event.data));
-        if (event.type === 'token.revoked')
+        if (event.type === 'token.revoked') {
           writes.push(['delete', this.tokenKey(accountId, event.data.token), '']);
+          writes.push(['delete', this.keys.tokenUses(bucketOfId(accountId)), event.data.token]);
+        }
       }
       if (command.type === 'disable') writes.push(...tokensOf(before).map((token) => put(token, version)));
     }

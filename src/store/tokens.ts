@@ -4,7 +4,7 @@ import type { Keys } from '../redis/keys.js';
 import { together } from '../redis/together.js';
 import { reading } from '../redis/unavailable.js';
 import type { NewToken } from './accounts.js';
-import { type Change, noChange } from './change.js';
+import type { Change } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
 import { readToken } from './tokenRecord.js';
 
@@ -18,8 +18,8 @@ export interface FoundToken {
   readonly disabledAt: number | null;
   /** Live sessions of the token, those detached last first, then those that changed last; the first few of them. */
   readonly sessionIds: readonly string[];
-  /** Commit together with what the token is used for: fails if it has been revoked meanwhile. */
-  readonly isValid: Change;
+  /** Commit together with what the token is used for: notes when, and fails if it has been revoked meanwhile. */
+  readonly use: Change;
 }
 
 /** Sessions of a token that are looked at when one is to be resumed. */
@@ -71,7 +71,8 @@ export class Tokens {
    */
   async find(text: string): Promise<FoundToken | null> {
     const token = hashToken(text);
-    const partition = this.keys.partitionOf(bucketOfToken(text));
+    const bucket = bucketOfToken(text);
+    const partition = this.keys.partitionOf(bucket);
     const key = this.keys.token(partition, token);
     const sessionsKey = this.keys.tokenSessions(partition, token);
     const [stored, sessionIds] = await this.lookUp(partition, { key, sessionsKey });
@@ -84,7 +85,11 @@ export class Tokens {
       username,
       disabledAt,
       sessionIds,
-      isValid: { ...noChange, checks: [{ key, version: record.version }] },
+      use: {
+        checks: [{ key, version: record.version }],
+        events: [],
+        writes: [['stamp', this.keys.tokenUses(bucket), token]],
+      },
     };
   }
 

@@ -30,7 +30,7 @@ export interface Verification {
 /**
  * Replays the log and compares it with the live state: the records of sessions, accounts and tokens, and the indexes of
  * the sessions. The deployment may go on meanwhile: each subject is compared at the version that its record has, and what
- * differs is read again from the beginning. Claims are not looked at.
+ * differs is read again from the beginning. Claims are not looked at, nor when tokens were used.
  *
  * It holds the subjects of one partition at a time: those that its log speaks of, ended sessions too.
  * @throws Unavailable; Error when an entry of the log is not an event

@@ -31,6 +31,8 @@ interface Answer {
     readonly next: string | null;
     readonly ended: readonly string[] | number;
     readonly revoked: number;
+    readonly account: string;
+    readonly tokens: readonly { readonly token: string; readonly lastUsedAt: string | null }[];
   };
 }
 
@@ -245,7 +247,8 @@ describe('the operators’ API', () => {
       expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
       expect(await tokenAuth(client, account.token)).toMatchObject({ type: 'auth_success' });
     }
-    expect((await get(path)).body).toMatchObject({ status: 'registered', tokens: 1 });
+    const { body } = await get(path);
+    expect(body).toMatchObject({ status: 'registered', tokens: [{ lastUsedAt: expect.any(String) }] });
 
     const revoked = await post(`${path}/revoke-tokens`);
     expect([revoked.body.revoked, (revoked.body.ended as string[]).length]).toEqual([1, 2]);
@@ -260,13 +263,52 @@ describe('the operators’ API', () => {
       expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
       expect(await login(client, account.username, PASSWORD)).toMatchObject({ type: 'auth_error' });
     }
-    expect((await get(path)).body).toMatchObject({ status: 'disabled', tokens: 0 });
+    expect((await get(path)).body).toMatchObject({ status: 'disabled', tokens: [] });
     expect(await post(`${path}/enable`)).toEqual({ status: 200, body: {} });
     expect(await login(clients[0]!, account.username, PASSWORD)).toMatchObject({ type: 'auth_success' });
 
     const log = await fleet.log();
     for (const type of ['account.disabled', 'account.enabled']) {
       expect(log.find((entry) => entry.type === type)?.data).toEqual({ actor: 'jane' });
+    }
+  });
+
+  it('shows when each token of an account was used last', async () => {
+    const account = accounts[39]!;
+    const path = `/accounts/${account.username}`;
+    const lastUses = async () => (await get(path)).body.tokens.map(({ lastUsedAt }) => lastUsedAt);
+    const [seconds] = await redis.client().time();
+    expect(await lastUses()).toEqual([null]);
+
+    // by a session that begins, on one node, and one that is resumed on the other
+    const used: number[] = [];
+    for (const node of [0, 1]) {
+      const client = await enter(node, account);
+      const [at] = await lastUses();
+      used.push(Date.parse(at!));
+      await client.close();
+      await expect.poll(async () => (await sessionsOf(account))[0]?.status).toBe('detached');
+    }
+    expect(used[0]).toBeGreaterThanOrEqual(Number(seconds) * 1000);
+    expect(used[1]).toBeGreaterThan(used[0]!);
+    expect((await sessionsOf(account)).length).toBe(1);
+
+    // a new one has not been used; the hash of each begins as in the log
+    await login(await connect(nodes[0]!.wsUrl), account.username, PASSWORD);
+    expect(await lastUses()).toEqual([new Date(used[1]!).toISOString(), null]);
+    const { body } = await get(path);
+    const issued = (await fleet.log()).filter(
+      ({ type, subject }) => type === 'token.issued' && subject === body.account,
+    );
+    expect(body.tokens.map(({ token }) => token)).toEqual(
+      issued.map(({ data }) => String(data.token).slice(0, 8)),
+    );
+
+    await post(`${path}/revoke-tokens`);
+    expect((await get(path)).body.tokens).toEqual([]);
+    for (const key of await redis.client().keys('*:used:*')) {
+      const tokens = await redis.client().hkeys(key);
+      for (const { data } of issued) expect(tokens).not.toContain(data.token);
     }
   });
 

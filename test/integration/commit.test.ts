@@ -180,6 +180,7 @@ describe('the committer', () => {
       ['rank', ranks, 'later', 1e15],
       ['place', ranks, 'there', 1_700_000_000_123],
       ['note', note, 'operator', 100],
+      ['stamp', hash, 'used'],
     ]);
     const at = result.committed ? result.at : 0;
     expect(parseRecord(await client.hget(hash, 'f'))).toEqual({ version: 3, at, body: '{"a":"ü 🦀"}' });
@@ -192,6 +193,7 @@ describe('the committer', () => {
       'later',
       `${at + 1e15}`,
     ]);
+    expect(await client.hget(hash, 'used')).toBe(`${at}`);
     expect(await client.get(note)).toBe('operator');
     expect(await client.ttl(note)).toBeGreaterThan(90);
 
@@ -200,6 +202,7 @@ describe('the committer', () => {
     expect(await log1.commit(check)).toEqual({ committed: false, check: 0, found: null });
     await write([
       ['delete', hash, 'f'],
+      ['delete', hash, 'used'],
       ['remove', set, 'x'],
       ['remove', set, 'y'],
       ['unrank', ranks, 'now'],

@@ -92,13 +92,13 @@ describe.each([SINGLE, CLUSTER])('the stores on $name', ({ start }) => {
     expect(await one.tokens.find(tokenFor('jane.doe').token)).toBeNull();
 
     const before = await one.tokens.find(token);
-    const result = await one.committer.commit(operationOf(one.tokens.partitionOf(before!), before!.isValid));
+    const result = await one.committer.commit(operationOf(one.tokens.partitionOf(before!), before!.use));
     expect(result.committed).toBe(true);
 
     const revoke = { type: 'revokeTokens', reason: 'operator' } as const;
     await two.accounts.execute(accountId, username, revoke, noChange, commitOf(two));
     expect(await one.tokens.find(token)).toBeNull();
-    const late = await one.committer.commit(operationOf(one.tokens.partitionOf(before!), before!.isValid));
+    const late = await one.committer.commit(operationOf(one.tokens.partitionOf(before!), before!.use));
     expect(late.committed).toBe(false);
   });
 
