@@ -113,7 +113,8 @@ export class Reconciler {
     }
     if (sameAttachment(state.attachment, own)) {
       if (state.status === 'attached') return;
-      const outcome = await sessions.execute(id, { type: 'reclaim', attachment: own });
+      const { play } = holder.session!.known.state;
+      const outcome = await sessions.execute(id, { type: 'reclaim', attachment: own, play });
       if (!outcome.done) {
         this.wanted = true;
       } else if (isLive(outcome.after.state)) {

@@ -139,11 +139,11 @@ export function executeHeld(
   command: SessionCommand,
   options: Omit<ExecuteOptions, 'known'> = {},
 ): Promise<Outcome> {
-  const { attachment } = known.state;
+  const { attachment, play } = known.state;
   const retake = async (first: Outcome): Promise<Outcome> => {
     let outcome = first;
     while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
-      await sessions.execute(id, { type: 'reclaim', attachment });
+      await sessions.execute(id, { type: 'reclaim', attachment, play });
       outcome = await sessions.execute(id, command, options);
     }
     return outcome;

@@ -1,4 +1,4 @@
-import type { Attachment } from './state.js';
+import type { Attachment, Play } from './state.js';
 
 /** What may be asked of a session, imperative. Attachments say on whose behalf: a stale one is refused. */
 export type SessionCommand =
@@ -19,8 +19,11 @@ export type SessionCommand =
       readonly lostNode?: string;
       readonly takeOver?: boolean;
     }
-  /** Attach again to the connection that never went away, after its node was taken for lost. */
-  | { readonly type: 'reclaim'; readonly attachment: Attachment }
+  /**
+   * Attach again to the connection that never went away, after its node was taken for lost. `play` is what the connection knows
+   * of: who waited for a match then has his place in line again.
+   */
+  | { readonly type: 'reclaim'; readonly attachment: Attachment; readonly play: Play | null }
   /** The connection is gone, or its node is going. */
   | {
       readonly type: 'detach';

@@ -5,6 +5,7 @@ import {
   type DetachReason,
   isLive,
   type LiveState,
+  type Play,
   type SessionState,
   sameAttachment,
 } from './state.js';
@@ -45,7 +46,10 @@ export function decide(command: SessionCommand, state: SessionState): Decision {
       return state.status === 'detached' &&
         state.reason === 'node_lost' &&
         sameAttachment(state.attachment, command.attachment)
-        ? happened({ type: 'session.resumed', data: { ...command.attachment } })
+        ? happened(
+            { type: 'session.resumed', data: { ...command.attachment } },
+            ...waitingAgain(state, command.play),
+          )
         : refused('attached_elsewhere');
     case 'detach':
       return isAttachedTo(state, command.attachment)
@@ -118,6 +122,11 @@ function refused(refusal: Refusal): Decision {
 /** Who waits for a match and goes, waits no more. */
 function leaving({ play }: LiveState, reason: 'detached' | 'ended'): SessionEvent[] {
   return play?.status === 'waiting' ? [{ type: 'queue.left', data: { reason } }] : [];
+}
+
+/** Who waited for a match, or had one, and has neither since his node was taken for lost, waits again since the same time. */
+function waitingAgain({ play }: LiveState, before: Play | null): SessionEvent[] {
+  return play === null && before !== null ? [{ type: 'queue.joined', data: { since: before.since } }] : [];
 }
 
 function detached(state: LiveState, reason: DetachReason, actor?: string): SessionEvent[] {

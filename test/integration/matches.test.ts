@@ -3,15 +3,19 @@ import { join as joinPath } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from '../../src/bus/publisher.js';
+import { Leases } from '../../src/cluster/lease.js';
+import { Presence } from '../../src/cluster/presence.js';
+import { Reconciler } from '../../src/cluster/reconcile.js';
 import { CommandLauncher } from '../../src/game/command.js';
 import { Ports } from '../../src/game/ports.js';
 import { Host } from '../../src/matchmaking/host.js';
 import { Matchmaker } from '../../src/matchmaking/matchmaker.js';
 import { sessionsOf } from '../../src/operator/sessions.js';
 import { isLive } from '../../src/session/state.js';
+import { eventually } from '../support/eventually.js';
 import { tempDir } from '../support/guardian.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { Scene } from '../support/scene.js';
+import { NODE, Scene } from '../support/scene.js';
 
 describe('matches', () => {
   const logger = pino({ level: 'silent' });
@@ -75,6 +79,43 @@ describe('matches', () => {
   }
 
   const playersOf = (match: string) => JSON.parse(readFileSync(joinPath(dir, match), 'utf8'));
+
+  it('find a place in line again for who waited on a node that was taken for lost and is back', async () => {
+    const { deployment } = scene;
+    const first = await waiting();
+    const presence = new Presence();
+    const known = await deployment.sessions.load(first.id);
+    if (!isLive(known.state)) throw new Error('The session is not live');
+    const { state } = known;
+    const holder = {
+      number: state.attachment.connection,
+      session: null,
+      endedBy() {},
+      takenOver() {},
+      lost() {},
+    };
+    const held = { ...first, displayName: first.username, known: { ...known, state } };
+    presence.hold(holder, { ...held, heldSince: performance.now() });
+    await scene.loseNode(first.id);
+    expect(await playOf(first.id)).toBeNull();
+
+    const leases = new Leases({
+      ...deployment,
+      node: NODE,
+      leaseMs: 6000,
+      logger,
+      report: () => ({ connections: 1, sessions: 1, draining: false }),
+      onLost() {},
+    });
+    const options = { ...deployment, node: NODE, presence, leases, logger, isBusy: () => false };
+    const reconciler = new Reconciler(options);
+    reconciler.request();
+    await eventually(async () => (await playOf(first.id)) !== null);
+    expect(await playOf(first.id)).toEqual(state.play);
+    reconciler.close();
+    await waiting();
+    expect(await formed()).toHaveLength(1);
+  });
 
   it('have the names of their players, also of one whose token has ended, or who logs out before the launch', async () => {
     const [one, other] = [await waiting(), await waiting()];

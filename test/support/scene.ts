@@ -17,6 +17,9 @@ export interface Player {
   readonly token: string;
 }
 
+/** The node that all sessions are attached to. */
+export const NODE = 'n1';
+
 /** Accounts and sessions written by the real stores, without clients; a deployment of its own for each scene. */
 export class Scene {
   private connections = 0;
@@ -89,6 +92,11 @@ export class Scene {
     await this.execute(id, { type: 'resume', attachment: this.attachment() });
   }
 
+  /** The node of all sessions of the scene is taken for lost. */
+  async loseNode(id: string): Promise<void> {
+    await this.execute(id, { type: 'loseNode', node: NODE });
+  }
+
   async logOut(id: string): Promise<void> {
     await this.execute(id, { type: 'logOut', by: 'operator' });
   }
@@ -116,7 +124,7 @@ export class Scene {
   }
 
   private attachment() {
-    return { node: 'n1', connection: ++this.connections };
+    return { node: NODE, connection: ++this.connections };
   }
 
   private async execute(id: string, command: SessionCommand): Promise<void> {

@@ -36,7 +36,7 @@ const matched = left('matched', MATCH);
 const COMMANDS = {
   start: { type: 'start', accountId: ACCOUNT, token: TOKEN, attachment: here },
   resume: { type: 'resume', attachment: there },
-  reclaim: { type: 'reclaim', attachment: here },
+  reclaim: { type: 'reclaim', attachment: here, play: null },
   detach: { type: 'detach', attachment: here, reason: 'closed' },
   loseNode: { type: 'loseNode', node: 'n1' },
   logOut: { type: 'logOut', by: 'client', attachment: here },
@@ -154,8 +154,21 @@ describe('a detached session', () => {
   it('is reclaimed by the connection of a node that was taken for lost, and by no other', () => {
     const lost = given(started, detached('node_lost'));
     lost.when(COMMANDS.reclaim).happens(resumed(here));
-    lost.when({ type: 'reclaim', attachment: sameNode }).isRefused('attached_elsewhere');
+    lost.when({ ...COMMANDS.reclaim, attachment: sameNode }).isRefused('attached_elsewhere');
     session.when(COMMANDS.reclaim).isRefused('attached_elsewhere');
+  });
+
+  it('waits for a match again when it is reclaimed, since when it had joined', () => {
+    const again: SessionEvent = { type: 'queue.joined', data: { since: 2000 } };
+    const waiting = { status: 'waiting', since: 2000 } as const;
+    const reclaim = { ...COMMANDS.reclaim, play: waiting };
+    const lost = given(started, joined, left('detached'), detached('node_lost'));
+    lost.when(reclaim).happens(resumed(here), again);
+    lost
+      .when({ ...reclaim, play: { status: 'matched', since: 2000, match: MATCH } })
+      .happens(resumed(here), again);
+    const stillMatched = given(started, joined, matched, detached('node_lost'));
+    stillMatched.when(reclaim).happens(resumed(here));
   });
 
   it('ends when the client that had it last said so, should that be recorded late', () => {

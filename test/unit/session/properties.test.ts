@@ -16,7 +16,11 @@ const commands: fc.Arbitrary<SessionCommand> = fc.oneof(
     { type: fc.constant('resume'), attachment, lostNode: node, takeOver: fc.boolean() },
     { requiredKeys: ['type', 'attachment'] },
   ),
-  fc.record({ type: fc.constant('reclaim'), attachment }),
+  fc.record({
+    type: fc.constant('reclaim'),
+    attachment,
+    play: fc.constantFrom(null, { status: 'waiting', since: 1 }),
+  }),
   fc.record({ type: fc.constant('detach'), attachment, reason: fc.constantFrom('closed', 'drained') }),
   fc.record({ type: fc.constant('loseNode'), node }),
   fc.record({ type: fc.constant('rename'), attachment, chosen: fc.boolean() }),
