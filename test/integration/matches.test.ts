@@ -1,21 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Publisher } from '../../src/bus/publisher.js';
-import { Leases } from '../../src/cluster/lease.js';
 import { Presence } from '../../src/cluster/presence.js';
 import { Reconciler } from '../../src/cluster/reconcile.js';
 import { CommandLauncher } from '../../src/game/command.js';
 import { Ports } from '../../src/game/ports.js';
+import type { Client } from '../../src/handlers/client.js';
+import { joinQueueHandler } from '../../src/handlers/queue.js';
 import { Host } from '../../src/matchmaking/host.js';
 import { Matchmaker } from '../../src/matchmaking/matchmaker.js';
 import { sessionsOf } from '../../src/operator/sessions.js';
+import { Unavailable } from '../../src/redis/unavailable.js';
 import { isLive } from '../../src/session/state.js';
 import { eventually } from '../support/eventually.js';
 import { tempDir } from '../support/guardian.js';
+import { clientOf, contextOf, leasesOf, SlowLog } from '../support/handling.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { NODE, Scene } from '../support/scene.js';
+import { NODE, type Player, Scene } from '../support/scene.js';
 
 describe('matches', () => {
   const logger = pino({ level: 'silent' });
@@ -60,7 +64,7 @@ describe('matches', () => {
     return host;
   }
 
-  async function waiting(): Promise<{ id: string; username: string; accountId: string }> {
+  async function waiting(): Promise<Player & { id: string }> {
     const player = await scene.player();
     const id = await scene.begin(player);
     await scene.join(id);
@@ -80,46 +84,58 @@ describe('matches', () => {
 
   const playersOf = (match: string) => JSON.parse(readFileSync(joinPath(dir, match), 'utf8'));
 
+  it('are for who was told that he waits, also if he had been told before that he could not', async () => {
+    const player = await scene.player();
+    const id = await scene.begin(player);
+    const log = new SlowLog(scene.deployment.committer);
+    const context = await contextOf(scene, { log, commitTimeoutMs: 50 });
+    const told: string[] = [];
+    const client = await clientOf(scene, context, id, player, (frame) => told.push(JSON.parse(frame).type));
+    const { handle } = joinQueueHandler(context);
+    const ask = async () => handle(client, { type: 'join_queue' });
+
+    // it has come through when he was told that it could not, and he has asked again
+    await expect(ask()).rejects.toThrow(Unavailable);
+    await eventually(async () => (await playOf(id)) !== null);
+    log.isHoldingBack = false;
+    await ask();
+    expect(told).toEqual(['queued']);
+    log.letGo();
+    await delay(100); // of what must not happen nothing can be seen
+    expect(await playOf(id)).toMatchObject({ status: 'waiting' });
+
+    // it has come through, and he has not asked again
+    await scene.leave(id);
+    log.isHoldingBack = true;
+    await expect(ask()).rejects.toThrow(Unavailable);
+    await eventually(async () => (await playOf(id)) !== null);
+    log.letGo();
+    await eventually(async () => (await playOf(id)) === null);
+  });
+
   it('find a place in line again for who waited on a node that was taken for lost and is back', async () => {
     const { deployment } = scene;
     const first = await waiting();
-    const presence = new Presence();
-    const known = await deployment.sessions.load(first.id);
-    if (!isLive(known.state)) throw new Error('The session is not live');
-    const { state } = known;
-    const holder = {
-      number: state.attachment.connection,
-      session: null,
-      endedBy() {},
-      takenOver() {},
-      lost() {},
-    };
-    const held = { ...first, displayName: first.username, known: { ...known, state } };
-    presence.hold(holder, { ...held, heldSince: performance.now() });
+    const presence = new Presence<Client>();
+    await clientOf(scene, { presence }, first.id, first);
+    const play = await playOf(first.id);
     await scene.loseNode(first.id);
     expect(await playOf(first.id)).toBeNull();
 
-    const leases = new Leases({
-      ...deployment,
-      node: NODE,
-      leaseMs: 6000,
-      logger,
-      report: () => ({ connections: 1, sessions: 1, draining: false }),
-      onLost() {},
-    });
+    const leases = leasesOf(scene);
     const options = { ...deployment, node: NODE, presence, leases, logger, isBusy: () => false };
     const reconciler = new Reconciler(options);
     reconciler.request();
     await eventually(async () => (await playOf(first.id)) !== null);
-    expect(await playOf(first.id)).toEqual(state.play);
     reconciler.close();
+    expect(await playOf(first.id)).toEqual(play);
     await waiting();
     expect(await formed()).toHaveLength(1);
   });
 
   it('have the names of their players, also of one whose token has ended, or who logs out before the launch', async () => {
     const [one, other] = [await waiting(), await waiting()];
-    for (let i = 0; i < 3; i++) await scene.issueToken({ ...one, token: '' }); // pushes the first one out
+    for (let i = 0; i < 3; i++) await scene.issueToken(one); // pushes the first one out
     expect(await sessionsOf(scene.deployment, one.accountId)).toMatchObject([{ username: one.username }]);
     const [match] = await formed();
     await scene.logOut(other.id);

@@ -87,6 +87,11 @@ export class Scene {
     await delay(2);
   }
 
+  /** A session leaves the match queue. */
+  async leave(id: string): Promise<void> {
+    await this.execute(id, { type: 'leaveQueue', attachment: await this.attachmentOf(id) });
+  }
+
   /** A session is resumed on a new connection. */
   async resume(id: string): Promise<void> {
     await this.execute(id, { type: 'resume', attachment: this.attachment() });
@@ -117,7 +122,7 @@ export class Scene {
   private readonly commit: Commit = (operation) => this.deployment.committer.commit(operation);
 
   /** Where a session is attached, or was last. */
-  private async attachmentOf(id: string): Promise<Attachment> {
+  async attachmentOf(id: string): Promise<Attachment> {
     const { state } = await this.deployment.sessions.load(id);
     if (!isLive(state)) throw new Error(`${id} is ${state.status}`);
     return state.attachment;
