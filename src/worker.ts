@@ -14,7 +14,7 @@ import { Host } from './matchmaking/host.js';
 import { Matchmaker } from './matchmaking/matchmaker.js';
 import { type Overview, overviewOf } from './operator/overview.js';
 import { FreshFile } from './redis/freshFile.js';
-import { Unavailable } from './redis/unavailable.js';
+import { reading, Unavailable } from './redis/unavailable.js';
 import { within } from './within.js';
 
 /** How long a worker that ends may take to finish what it is doing, in ms. */
@@ -84,7 +84,17 @@ export async function startWorker(
     logger,
     config.LAUNCH_ATTEMPTS,
   );
-  const matchmaker = new Matchmaker({ redis, keys, sessions, accounts, matches, size: config.MATCH_SIZE });
+  const matchmaker = new Matchmaker({
+    redis,
+    keys,
+    sessions,
+    accounts,
+    matches,
+    size: config.MATCH_SIZE,
+    // one that was killed is heard of no more at once, one whose machine is gone when its lease runs out
+    isThere: async (node) =>
+      (await publisher.isHeardBy(node)) && (await reading(redis.raw.exists(keys.lease(node)))) === 1,
+  });
   const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
   const freshFile = new FreshFile(redis, logger);
   reaper.start();

@@ -10,6 +10,8 @@ export type Notice =
   | { readonly type: 'ended'; readonly session: string; readonly by: OutsideEnd }
   | { readonly type: 'taken_over'; readonly session: string; readonly connection: number }
   | { readonly type: 'reaped' }
+  /** Nothing to do: whoever sends it wants to know whether it is heard. */
+  | { readonly type: 'knock' }
   /** An operator (`by`) wants the node to go, as by SIGTERM. */
   | { readonly type: 'drain'; readonly by: string }
   | { readonly type: 'frame'; readonly sessions: readonly string[]; readonly frame: string };
@@ -30,6 +32,12 @@ export class Publisher {
   /** A session was taken over from a connection of a node. Never rejects. */
   takenOver(node: string, session: string, connection: number): Promise<void> {
     return this.notify(node, { type: 'taken_over', session, connection });
+  }
+
+  /** Whether a node hears what it is told. @throws Unavailable */
+  async isHeardBy(node: string): Promise<boolean> {
+    const notice: Notice = { type: 'knock' };
+    return (await reading(this.publish(this.keys.nodeChannel(node), JSON.stringify(notice)))) > 0;
   }
 
   /** Sessions of a node were detached because it was taken for lost: should it live after all, it has to compare. Never rejects. */

@@ -12,6 +12,9 @@ const RECORD_SECONDS = 24 * 3600;
 /** A batch is not sent again after this time, while Redis still remembers it for certain. */
 const GIVE_UP_MS = (RECORD_SECONDS - 3600) * 1000;
 
+/** No commit comes later than this: it may wait for the batch before it, and be sent again itself. */
+export const LATEST_COMMIT_MS = 2 * RECORD_SECONDS * 1000;
+
 const RETRY_MIN_MS = 10;
 const RETRY_MAX_MS = 500;
 

@@ -104,6 +104,11 @@ export class Keys {
     return `${this.prefix}{${partition}}:plans`;
   }
 
+  /** Record: a planned match that was given up, so that no session of the partition is taken for it any more. Expires. */
+  matchFence(partition: number, matchId: string): string {
+    return `${this.prefix}{${partition}}:fence:${matchId}`;
+  }
+
   /** Sorted set: matches that are formed, or have failed, by the time of that (ms). */
   pendingMatches(partition: number): string {
     return `${this.prefix}{${partition}}:pending`;

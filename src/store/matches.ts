@@ -1,3 +1,4 @@
+import { LATEST_COMMIT_MS } from '../log/lane.js';
 import { NO_RECORD, parseRecord, type StoredRecord, type Write } from '../log/operation.js';
 import {
   decideMatch,
@@ -75,6 +76,25 @@ export class Matches {
       ],
     });
     return result.committed ? { match, candidates, version } : null;
+  }
+
+  /** What taking a session for a match must be joined with: it fails once the match is fenced off. */
+  guard(match: string, sessionId: string): Change {
+    const partition = this.keys.partitionOf(bucketOfId(sessionId));
+    return { ...noChange, checks: [{ key: this.keys.matchFence(partition, match), version: NO_RECORD }] };
+  }
+
+  /** Makes sure that no session is taken for a planned match from now on, however late whoever has made the plan may be. */
+  async fenceOff({ match, candidates }: Plan): Promise<void> {
+    const partitions = new Set(candidates.map((id) => this.keys.partitionOf(bucketOfId(id))));
+    await Promise.all(
+      [...partitions].map(async (partition) => {
+        const key = this.keys.matchFence(partition, match);
+        const expiresAt = (await reading(this.redis.time(key))) + LATEST_COMMIT_MS;
+        const write = ['put', key, '', 1, '', expiresAt] as const;
+        await this.log.commit({ partition, checks: [], events: [], writes: [write] });
+      }),
+    );
   }
 
   /** Gives a plan up, once its sessions are free again. */

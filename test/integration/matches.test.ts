@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Publisher } from '../../src/bus/publisher.js';
 import { Presence } from '../../src/cluster/presence.js';
 import { Reconciler } from '../../src/cluster/reconcile.js';
@@ -15,6 +15,7 @@ import { Matchmaker } from '../../src/matchmaking/matchmaker.js';
 import { sessionsOf } from '../../src/operator/sessions.js';
 import { Unavailable } from '../../src/redis/unavailable.js';
 import { isLive } from '../../src/session/state.js';
+import type { Plan } from '../../src/store/matches.js';
 import { eventually } from '../support/eventually.js';
 import { tempDir } from '../support/guardian.js';
 import { clientOf, contextOf, leasesOf, SlowLog } from '../support/handling.js';
@@ -45,7 +46,8 @@ describe('matches', () => {
 
   afterAll(() => redis?.stop());
 
-  const matchmaker = (size = 2) => new Matchmaker({ ...scene.deployment, size });
+  const matchmaker = (size = 2) =>
+    new Matchmaker({ ...scene.deployment, size, isThere: async (node) => node === NODE });
 
   /** A host of game servers that note their players, and run for a while. */
   function hostOf({ machine = 'here', worker = 'w1', ports = { from: 23_000, to: 23_099 } } = {}): Host {
@@ -80,6 +82,14 @@ describe('matches', () => {
   async function playOf(id: string) {
     const { state } = await scene.deployment.sessions.load(id);
     return isLive(state) ? state.play : null;
+  }
+
+  /** Another worker finds a plan that is old. */
+  async function sweepOf({ match }: Plan): Promise<void> {
+    const { redis: client, keys } = scene.deployment;
+    const partition = scene.partitionOf(match);
+    await client.raw.zadd(keys.matchPlans(partition), 1, match);
+    await matchmaker().sweep(partition);
   }
 
   const playersOf = (match: string) => JSON.parse(readFileSync(joinPath(dir, match), 'utf8'));
@@ -131,6 +141,49 @@ describe('matches', () => {
     expect(await playOf(first.id)).toEqual(play);
     await waiting();
     expect(await formed()).toHaveLength(1);
+  });
+
+  it('are of players whose nodes can tell them', async () => {
+    for (let i = 0; i < 40; i++) await scene.join(await scene.begin(await scene.player(), 'gone'));
+    const [one, other] = [await waiting(), await waiting()];
+    const [match] = await formed();
+    const { state } = await scene.deployment.matches.load(match!);
+    expect(state).toMatchObject({ status: 'formed', players: [one.id, other.id] });
+  });
+
+  it('that another worker has given up have nobody, not even who was just being taken', async () => {
+    const { matches } = scene.deployment;
+    const [one, other] = [await waiting(), await waiting()];
+    const plan = matches.plan.bind(matches);
+    vi.spyOn(matches, 'plan').mockImplementationOnce(async (...args) => {
+      const planned = await plan(...args);
+      await sweepOf(planned!);
+      return planned;
+    });
+    vi.spyOn(matches, 'form').mockRejectedValueOnce(new Error('the worker dies'));
+    await formed().catch(() => {});
+    for (const { id } of [one, other]) expect(await playOf(id)).toMatchObject({ status: 'waiting' });
+    vi.restoreAllMocks();
+    expect(await formed()).toHaveLength(1);
+  });
+
+  it('that another worker has given up give back whom they have already', async () => {
+    const { accounts, matches } = scene.deployment;
+    const [one, leaves, other] = [await waiting(), await waiting(), await waiting()];
+    const plan = vi.spyOn(matches, 'plan');
+    vi.spyOn(accounts, 'usernameOf').mockImplementationOnce(async () => {
+      const planned = await plan.mock.results[0]!.value;
+      await matches.plan(planned.match, planned.candidates, planned); // it is another's now
+      return one.username;
+    });
+    const isThere = vi.fn(async () => {
+      await scene.leave(leaves.id);
+      return true;
+    });
+    await new Matchmaker({ ...scene.deployment, size: 2, isThere }).formAll(async () => {});
+    expect(plan).toHaveBeenCalledTimes(3);
+    for (const { id } of [one, other]) expect(await playOf(id)).toMatchObject({ status: 'waiting' });
+    vi.restoreAllMocks();
   });
 
   it('have the names of their players, also of one whose token has ended, or who logs out before the launch', async () => {

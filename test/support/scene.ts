@@ -17,7 +17,7 @@ export interface Player {
   readonly token: string;
 }
 
-/** The node that all sessions are attached to. */
+/** The node that sessions are attached to. */
 export const NODE = 'n1';
 
 /** Accounts and sessions written by the real stores, without clients; a deployment of its own for each scene. */
@@ -68,9 +68,9 @@ export class Scene {
   }
 
   /** Begins a session, attached to a new connection. @returns its id */
-  async begin({ accountId, token }: Player): Promise<string> {
+  async begin({ accountId, token }: Player, node = NODE): Promise<string> {
     const id = newSessionId(accountId);
-    const command = { type: 'start', accountId, token, attachment: this.attachment() } as const;
+    const command = { type: 'start', accountId, token, attachment: this.attachment(node) } as const;
     const { change } = this.deployment.sessions.begin(id, command);
     await this.commit(operationOf(this.partitionOf(id), change));
     return id;
@@ -94,7 +94,7 @@ export class Scene {
 
   /** A session is resumed on a new connection. */
   async resume(id: string): Promise<void> {
-    await this.execute(id, { type: 'resume', attachment: this.attachment() });
+    await this.execute(id, { type: 'resume', attachment: this.attachment(NODE) });
   }
 
   /** The node of all sessions of the scene is taken for lost. */
@@ -128,8 +128,8 @@ export class Scene {
     return state.attachment;
   }
 
-  private attachment() {
-    return { node: NODE, connection: ++this.connections };
+  private attachment(node: string) {
+    return { node, connection: ++this.connections };
   }
 
   private async execute(id: string, command: SessionCommand): Promise<void> {
