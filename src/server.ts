@@ -173,7 +173,10 @@ export async function startServer(
     names,
     matches,
     untilDone,
-    passwords: await Passwords.create({ concurrency: config.HASH_CONCURRENCY, queue: config.HASH_QUEUE }),
+    passwords: await Passwords.create({
+      concurrency: Math.min(config.HASH_CONCURRENCY, config.hashThreads),
+      queue: config.HASH_QUEUE,
+    }),
     attempts: new Attempts(redis, keys, {
       perAccount: config.LOGIN_ATTEMPTS,
       perAddress: config.LOGIN_ATTEMPTS_PER_ADDRESS,

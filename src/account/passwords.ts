@@ -15,7 +15,7 @@ export class HashingOverloaded extends Error {
 export class NotWanted extends Error {}
 
 export interface PasswordOptions {
-  /** Hashings at the same time, each on a thread of its own (libuv has 4 unless UV_THREADPOOL_SIZE says otherwise). */
+  /** Hashings at the same time, each on a thread of libuv. */
   readonly concurrency: number;
   /** Hashings that may wait, 0: any number. */
   readonly queue: number;

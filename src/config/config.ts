@@ -19,6 +19,8 @@ export interface Config extends ConfigVariables {
   /** Files with which clients are served over TLS; null: plain. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   readonly trustedProxies: readonly string[];
+  /** Threads of libuv that passwords may be hashed on: one is left for what else needs them, such as the look-up of a host. */
+  readonly hashThreads: number;
   /** Null: any. */
   readonly allowedOrigins: ReadonlySet<string> | null;
   /** Ports for game servers. */
@@ -33,6 +35,9 @@ export interface Config extends ConfigVariables {
 
 /** A setting is bad. The message is one sentence for the operator. */
 export class BadConfig extends Error {}
+
+/** Threads that libuv has unless `UV_THREADPOOL_SIZE` says otherwise. */
+const LIBUV_THREADS = 4;
 
 /**
  * Reads the settings from the environment.
@@ -49,6 +54,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   return {
     ...variables,
     HASH_CONCURRENCY: variables.HASH_CONCURRENCY || Math.max(1, availableParallelism() - 1),
+    hashThreads: Math.max(1, (Number(environment.UV_THREADPOOL_SIZE) || LIBUV_THREADS) - 1),
     redis: redisTarget(variables),
     nodeLabel,
     nodeId: `${nodeLabel}-${bootSuffix()}`,

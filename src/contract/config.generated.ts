@@ -229,7 +229,7 @@ export interface ConfigVariables {
    */
   REGISTRATIONS_PER_ADDRESS: number;
   /**
-   * Passwords hashed at the same time. 0: one less than the cores of the machine, at least 1.
+   * Passwords hashed at the same time; less than UV_THREADPOOL_SIZE (4) in any case. 0: one less than the cores of the machine, at least 1.
    */
   HASH_CONCURRENCY: number;
   /**
