@@ -20,6 +20,9 @@ import { within } from './within.js';
 /** How long a worker that ends may take to finish what it is doing, in ms. */
 const CLOSING_MS = 5000;
 
+/** What `close` takes at most, in ms. */
+export const LONGEST_CLOSING_MS = 3 * CLOSING_MS;
+
 /** How long an overview may take, in ms: who asks for it, waits. */
 const OVERVIEW_MS = 2000;
 
