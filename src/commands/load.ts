@@ -18,6 +18,7 @@ interface LoadOptions {
   readonly rate?: number;
   readonly every: number;
   readonly senders?: number;
+  readonly away?: number;
   readonly connectRate?: number;
   readonly timeout: number;
   readonly workers?: number;
@@ -41,7 +42,10 @@ export function loadCommand(): Command {
     .description('test a deployment under load: many clients, and how long the server lets them wait')
     .addArgument(new Argument('<scenario>', 'what the clients do').choices(Object.keys(SCENARIOS)))
     .addOption(
-      new Option('--target <urls>', 'where the server is; clients are spread over several')
+      new Option(
+        '--target <urls>',
+        'where the server is; clients are spread over several, and turn to another one when theirs fails',
+      )
         .argParser(urls(['ws:', 'wss:']))
         .default([DEFAULT_TARGET], DEFAULT_TARGET),
     )
@@ -52,6 +56,12 @@ export function loadCommand(): Command {
     .option('--rate <n>', 'operations a second, all clients together (default: as fast as it goes)', positive)
     .option('--every <seconds>', 'reconnect: time from one wave to the next', positive, 5)
     .option('--senders <n>', 'chat: clients that send (default: one for each message a second)', wholeNumber)
+    .option(
+      '--away <seconds>',
+      'idle, and who only listens in chat: time until a client comes back that has lost its connection, without asking ' +
+        'to resume (default: at once, and it asks)',
+      positive,
+    )
     .option('--connect-rate <n>', 'new connections a second at the beginning (default: no limit)', positive)
     .option('--timeout <seconds>', 'how long an answer may take before it is an error', positive, 10)
     .option(
@@ -204,6 +214,7 @@ function planOf(scenario: ScenarioName, options: LoadOptions): Plan {
     password: options.password,
     senders: senders ?? Math.min(clients, Math.ceil(rate ?? clients)),
     everyMs: options.every * 1000,
+    awayMs: options.away === undefined ? null : options.away * 1000,
   };
 }
 

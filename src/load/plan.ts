@@ -27,6 +27,8 @@ export interface Plan {
   readonly senders: number;
   /** Time between two waves of `reconnect`. */
   readonly everyMs: number;
+  /** How long a client stays away that has lost its connection; null: it comes back at once, and asks to resume. */
+  readonly awayMs: number | null;
 }
 
 /** What one worker is to do: it has every `workers`th client, from `worker` on. */
@@ -65,6 +67,9 @@ export interface Usage {
   /** CPU seconds during the run. */
   readonly cpuSeconds: number;
 }
+
+/** As what it is counted how long a client was gone that has lost its connection and has nothing else to do. */
+export const RETURN = 'return';
 
 /** As what it is counted how late operations are begun though a client is free: the delay of a worker itself. */
 export const LATE = 'late';

@@ -26,22 +26,35 @@ export class Player {
   /** Takes what was not asked for, before it is only counted. */
   onPush: PushListener = () => false;
 
+  /** Is told when the connection is lost. */
+  onLoss: () => void = () => {};
+  /** When that was the last time, by `nowMs`; null: never. */
+  lostMs: number | null = null;
+
   private client: Client | null = null;
   private pending: Pending | null = null;
+  private endpoint: Endpoint;
 
+  /**
+   * @param number its number among the clients of all workers, from 0
+   * @param endpoint where it connects first
+   * @param targets URLs that it may turn to when that one fails
+   */
   constructor(
-    /** Its number among the clients of all workers, from 0. */
     readonly number: number,
     readonly account: Account,
-    private readonly endpoint: Endpoint,
+    endpoint: Endpoint,
+    private readonly targets: readonly string[],
     readonly tally: Tally,
-  ) {}
+  ) {
+    this.endpoint = endpoint;
+  }
 
   get isConnected(): boolean {
     return this.client?.isOpen ?? false;
   }
 
-  /** Connects. @returns false when it failed, which is counted */
+  /** Connects. @returns false when it failed, which is counted; the next time it turns to another target */
   async connect(intendedMs = nowMs()): Promise<boolean> {
     try {
       this.client = await Client.open(this.endpoint, {
@@ -52,6 +65,7 @@ export class Player {
     } catch (error) {
       if (!(error instanceof ConnectFailed)) throw error;
       this.tally.failed(`connect: ${error.message}`);
+      this.turnAway();
       return false;
     }
     this.tally.done('connect', nowMs() - intendedMs);
@@ -132,8 +146,18 @@ export class Player {
 
   private lost(code: number, detail: string): void {
     this.client = null;
+    this.lostMs = nowMs();
     this.tally.failed(`connection closed with ${code}${detail && ` (${detail})`}`);
+    this.turnAway();
     this.settle(false);
+    this.onLoss();
+  }
+
+  /** To any other target, so that those of one that is gone are spread over all that are left. */
+  private turnAway(): void {
+    const others = this.targets.filter((target) => target !== this.endpoint.url);
+    const url = others[Math.floor(Math.random() * others.length)];
+    if (url !== undefined) this.endpoint = { ...this.endpoint, url };
   }
 
   private succeed({ operation, intendedMs }: Pending): void {

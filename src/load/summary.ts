@@ -1,14 +1,16 @@
 import { AUTH_TEXTS } from '../protocol/errors.js';
 import type { EventLoopDelay } from './metrics.js';
-import type { Plan } from './plan.js';
+import { type Plan, RETURN } from './plan.js';
 import type { Outcome, Result, Second } from './result.js';
+import { DELIVERY } from './scenarios/chat.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
 import type { Latencies } from './tally.js';
 
 /** The operation that stands for all when there is room for one only. */
 export function headline(plan: Plan, { operations }: Pick<Outcome, 'operations'>): string {
   const { operation } = SCENARIOS[plan.scenario];
-  return operation ?? ('delivery' in operations ? 'delivery' : (Object.keys(operations)[0] ?? 'operation'));
+  const names = Object.keys(operations);
+  return operation ?? [DELIVERY, RETURN].find((name) => names.includes(name)) ?? names[0] ?? 'operation';
 }
 
 /** One line about a second of the run. */

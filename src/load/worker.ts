@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nowMs } from './clock.js';
 import { evenly, inWaves, Pacer, type Schedule } from './pacing.js';
-import { type FromWorker, LATE, type ToWorker, type WorkerPlan } from './plan.js';
+import { type FromWorker, LATE, RETURN, type ToWorker, type WorkerPlan } from './plan.js';
 import { Player } from './player.js';
 import type { Actor, Scenario, Stage } from './scenarios/scenario.js';
 import { SCENARIOS } from './scenarios/scenarios.js';
@@ -72,7 +72,8 @@ function playersOf(plan: WorkerPlan, tally: Tally): Player[] {
   return plan.accounts.map((account, i) => {
     const url = targets[(i + worker) % targets.length]!; // neighbours are on different nodes
     const source = sources[i % Math.max(1, sources.length)] ?? null;
-    return new Player(i * workers + worker, account, { url, source, timeoutMs, insecureTls }, tally);
+    const endpoint = { url, source, timeoutMs, insecureTls };
+    return new Player(i * workers + worker, account, endpoint, targets, tally);
   });
 }
 
@@ -99,11 +100,10 @@ async function perform(
     pacer.stop();
   };
   const tail = setTimeout(giveUp, endMs + plan.timeoutMs - nowMs());
-  const holding = keepConnected(others, cast, pacer);
+  keepConnected(others, cast, pacer, plan.awayMs ?? 0);
   const playing = active.map((player) => play(player, cast.get(player)!, scenario, pacer, tally, late));
   await Promise.all([...playing, Promise.race([stopped, sleep(Math.max(0, endMs - nowMs()))])]);
   clearTimeout(tail);
-  clearInterval(holding);
   pacer.stop();
 }
 
@@ -156,16 +156,28 @@ async function play(
   }
 }
 
-/** Lets players come back that have nothing to do but to be there. */
-function keepConnected(players: readonly Player[], cast: Cast, pacer: Pacer): NodeJS.Timeout {
+/**
+ * Lets players come back that have nothing to do but to be there, whenever they are gone until the end.
+ * @param awayMs how long they wait before they try
+ */
+function keepConnected(players: readonly Player[], cast: Cast, pacer: Pacer, awayMs: number): void {
+  const queue = new Queue(CONNECTING);
   const returning = new Set<Player>();
-  return setInterval(() => {
-    for (const player of players) {
-      if (player.isConnected || returning.has(player)) continue;
-      returning.add(player);
-      void comeBack(player, cast.get(player)!, pacer).then(() => returning.delete(player));
+  const bringBack = async (player: Player) => {
+    if (returning.has(player)) return;
+    returning.add(player);
+    if (awayMs > 0) await sleep(awayMs);
+    let isBack = false;
+    while (!pacer.isOver && !player.isConnected) {
+      isBack = await queue.pass(() => comeBack(player, cast.get(player)!, pacer));
     }
-  }, CHECK_MS);
+    if (isBack && player.lostMs !== null) player.tally.done(RETURN, nowMs() - player.lostMs);
+    returning.delete(player);
+  };
+  for (const player of players) {
+    player.onLoss = () => void bringBack(player);
+    if (!player.isConnected) void bringBack(player);
+  }
 }
 
 /** Connects again after a loss, as often as it takes. @returns false when the run ended before */
@@ -177,6 +189,25 @@ async function comeBack(player: Player, actor: Actor, pacer: Pacer): Promise<boo
     backoffMs = Math.min(backoffMs * 2, BACKOFF_MS.to);
   }
   return false;
+}
+
+/** Lets so many at a time do something, first come first served. */
+class Queue {
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(private free: number) {}
+
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free -= 1;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free += 1;
+    }
+  }
 }
 
 /**

@@ -100,6 +100,34 @@ describe('openchamp load', () => {
     );
   });
 
+  it('turns to another node when one dies: who asks at once and who comes later have their old session', async () => {
+    const fleet = newFleet({ LEASE_SECONDS: '1' });
+    const [lost, left] = await Promise.all([fleet.serve(), fleet.serve()]);
+    const targets = `${lost.wsUrl},${left.wsUrl}`;
+    const tools = [await LoadTool.create(fleet, 8, targets), await LoadTool.create(fleet, 8, targets)];
+    const { done: results, recorded } = await recordedDuring(fleet, async () => {
+      const runs = ['', ' --away 2'].map((away, i) =>
+        tools[i]!.start('idle', `--clients 8 --workers 2 --duration 300 --allow-errors${away}`),
+      );
+      await eventually(() => runs.every(({ stderr }) => stderr.includes('8 clients connected in')));
+      lost.kill('SIGKILL');
+      const returns = (stderr: string) =>
+        [...stderr.matchAll(/(\d+) return\/s/g)].map(([, count]) => Number(count));
+      const areBack = (stderr: string) => returns(stderr).reduce((sum, count) => sum + count, 0) === 4;
+      await eventually(() => runs.every(({ stderr }) => areBack(stderr)), { timeoutMs: 30_000 });
+      for (const run of runs) run.kill('SIGINT');
+      return Promise.all(runs.map((run, i) => tools[i]!.outcome(run)));
+    });
+    for (const { code, result } of results) {
+      expect(code).toBe(0);
+      expect(doneIn(result, 'return')).toBe(4);
+      expect(cutConnections(result.totals.errors)).toBe(4);
+    }
+    expect(results[1]!.result.totals.operations.return!.min).toBeGreaterThan(2000);
+    expect(recorded('session.started')).toBe(16);
+    expect(recorded('session.resumed')).toBe(8);
+  });
+
   it('ends when it is told to, also while its clients connect', async () => {
     const node = await newFleet().serve();
     const tool = await LoadTool.create(fleets.at(-1)!, 20, node.wsUrl);

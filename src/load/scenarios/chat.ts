@@ -1,7 +1,7 @@
 import { nowMs } from '../clock.js';
 import { ChatMessage, intendedMsOf, isChatOf, senderOf } from './chatMessage.js';
 import type { Scenario } from './scenario.js';
-import { authenticated, tokenAuth } from './session.js';
+import { entrance } from './session.js';
 
 /** As what a receipt is counted, and how many receipts there must be. */
 export const DELIVERY = 'delivery';
@@ -14,7 +14,6 @@ export const chat: Scenario = {
   pace: 'closed',
   active: ({ senders }) => senders,
   cast: (stage) => (player) => {
-    const { username, token } = player.account;
     const { plan } = stage;
     const message = new ChatMessage(plan.run, player.number, null);
     const run = Buffer.from(plan.run);
@@ -25,7 +24,7 @@ export const chat: Scenario = {
       return true;
     };
     return {
-      prepare: () => player.request('token_auth', tokenAuth(token), authenticated(username, token)),
+      prepare: entrance(player, plan),
       async operate(intendedMs) {
         player.tally.count(DELIVERIES_DUE, stage.listeners);
         const isDone = await player.request('global_chat', message.at(intendedMs), null, intendedMs);

@@ -1,16 +1,12 @@
 import type { Scenario } from './scenario.js';
-import { authenticated, tokenAuth } from './session.js';
+import { entrance } from './session.js';
 
 /** Holds sessions open and answers pings. */
 export const idle: Scenario = {
-  description: 'sessions that are held open and answer pings',
+  description: 'sessions that are held open, answer pings, and are come back to after a loss',
   operation: null,
   pace: 'none',
-  cast: () => (player) => {
-    const { username, token } = player.account;
-    return {
-      prepare: () => player.request('token_auth', tokenAuth(token), authenticated(username, token)),
-      operate: async () => true,
-    };
-  },
+  cast:
+    ({ plan }) =>
+    (player) => ({ prepare: entrance(player, plan), operate: async () => true }),
 };
