@@ -70,6 +70,7 @@ export async function clientOf(
     session: null,
     address: '127.0.0.1',
     isOpen: true,
+    result: 'ok',
     endedBy() {},
     takenOver() {},
     lost() {},
