@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { Attempts } from './account/attempts.js';
+import { Pace } from './account/pace.js';
 import { Passwords } from './account/passwords.js';
 import { Bus, SILENCE_MS } from './bus/bus.js';
 import { Leases } from './cluster/lease.js';
@@ -40,8 +41,9 @@ const FLUSH_MS = 5000;
 
 const CLOSING_MS = 100;
 
-/** Over how long the rate of chat is an average. */
+/** Over how long the rates of chat and of changes are averages. */
 const CHAT_SECONDS = 10;
+const CHANGE_SECONDS = 60;
 
 const HANDLERS = [
   registerHandler,
@@ -185,6 +187,10 @@ export async function startServer(
     presence,
     leases,
     publisher: bus.publisher,
+    changes: new Pace(
+      config.MESSAGE_RATE === 0 ? 0 : config.CHANGE_RATE * CHANGE_SECONDS,
+      CHANGE_SECONDS * 1000,
+    ),
     chatLimit: new Limiter(redis, keys, 'chat', config.CHAT_RATE * CHAT_SECONDS, CHAT_SECONDS),
     clock,
     formMatches: () => matchJobs.formSoon(),

@@ -217,6 +217,10 @@ export interface ConfigVariables {
    */
   CHAT_RATE: number;
   /**
+   * Changes of its sessions a second that one account may make on one node (logins, names, joins of the queue), on average over a minute. 0, or MESSAGE_RATE=0: no limit.
+   */
+  CHANGE_RATE: number;
+  /**
    * Failed logins per account and client address in 15 minutes. 0: no limit.
    */
   LOGIN_ATTEMPTS: number;

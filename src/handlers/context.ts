@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Attempts } from '../account/attempts.js';
+import type { Pace } from '../account/pace.js';
 import type { Passwords } from '../account/passwords.js';
 import type { Publisher } from '../bus/publisher.js';
 import type { Leases } from '../cluster/lease.js';
@@ -51,6 +52,8 @@ export interface Context {
   readonly presence: Presence<Client>;
   readonly leases: Leases;
   readonly publisher: Publisher;
+  /** Counts changes of sessions by account: each is an event in the log, which a client must not fill. */
+  readonly changes: Pace;
   /** Counts chat messages by account. */
   readonly chatLimit: Limiter;
   readonly clock: RedisClock;

@@ -38,6 +38,10 @@ export function loginHandler(context: Context): Handler {
         return;
       }
       forgive(context, client, username);
+      if (!context.changes.admits(credentials.accountId)) {
+        client.refuse(ANSWERS.tooManyAttempts);
+        return;
+      }
 
       // 3. record the token and the session, in one commit, and answer
       const { accountId } = credentials;

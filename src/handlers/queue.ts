@@ -44,6 +44,7 @@ export function joinQueueHandler(context: Context): Handler {
       await untilUndone(client);
       const { session } = client;
       if (!session) return client.refuse(ANSWERS.authRequired); // it was ended from outside meanwhile
+      if (!context.changes.admits(session.accountId)) return client.refuse(ANSWERS.rateLimited);
       const answer = join(context, client, session, () => void undo(client, session));
       answers.set(
         client,

@@ -28,6 +28,10 @@ export function setUsernameHandler(context: Context): Handler {
         client.send(displayNameUpdated(name));
         return;
       }
+      if (!context.changes.admits(session.accountId)) {
+        client.refuse(ANSWERS.rateLimited);
+        return;
+      }
 
       // 2. reserve the name, unless it is the account's own
       const { accountId, username } = session;

@@ -33,6 +33,11 @@ export function tokenAuthHandler(context: Context): Handler {
         return;
       }
 
+      if (!context.changes.admits(found.accountId)) {
+        client.refuse(ANSWERS.tooManyAttempts);
+        return;
+      }
+
       // 3. resume a session of it, or start one, and answer
       const answer = authSuccess(found.username, payload.token);
       const resumed =

@@ -5,6 +5,7 @@ import { logout, tokenAuth } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
 import {
   AUTH_REQUIRED,
+  authError,
   authSuccess,
   expectWellFormed,
   INVALID_MESSAGE,
@@ -176,5 +177,25 @@ describe('limits of messages', () => {
     // the session waits to be resumed
     expect(await tokenAuth(busy, one.token)).toEqual(authSuccess(one.username, one.token));
     expect(await storiesOf(one)).toEqual(['started detached:closed resumed']);
+  });
+
+  it('lets an account change its sessions so often and no more, so that it cannot fill the log', async () => {
+    const url = await urlOf({ MESSAGE_RATE: '1000', MESSAGE_BURST: '1000', CHANGE_RATE: '1' });
+    const [client, other] = [await connect(url), await connect(url)];
+    const one = await authenticate(client);
+    for (let i = 1; i < 57; i += 1) {
+      if (i > 1) expect(await logout(client)).toEqual(LOGGED_OUT);
+      expect((await tokenAuth(client, one.token)).type).toBe('auth_success');
+    }
+    const rename = (name: string) => client.request({ type: 'set_username', payload: name });
+    for (const name of ['first', 'second', 'third'])
+      expect(await rename(name)).toMatchObject({ payload: name });
+    expect(await rename('fourth')).toEqual(RATE_LIMITED);
+    expect(await client.request({ type: 'join_queue' })).toEqual(RATE_LIMITED);
+    expect(await tokenAuth(other, one.token)).toEqual(authError('Too many attempts, try again later'));
+    const login = { type: 'login', payload: { username: one.username, password: PASSWORD } };
+    expect(await other.request(login)).toEqual(authError('Too many attempts, try again later'));
+    await authenticate(other);
+    expect(await logout(client)).toEqual(LOGGED_OUT); // whoever is in gets out
   });
 });

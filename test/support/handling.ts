@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { Attempts } from '../../src/account/attempts.js';
+import { Pace } from '../../src/account/pace.js';
 import { Passwords } from '../../src/account/passwords.js';
 import { Publisher } from '../../src/bus/publisher.js';
 import { Leases } from '../../src/cluster/lease.js';
@@ -47,6 +48,7 @@ export async function contextOf(
     presence: new Presence<Client>(),
     leases: leasesOf(scene),
     publisher: new Publisher(redis, keys, logger),
+    changes: new Pace(0, 1),
     chatLimit: new Limiter(redis, keys, 'chat', 0, 1),
     formMatches() {},
     players: () => 0,
