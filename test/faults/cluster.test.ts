@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { type RedisCluster, startCluster } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
-import { expectMatch } from './harness/matches.js';
 import { moveSlots } from './harness/slots.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
 
@@ -29,7 +28,7 @@ it(
     await master.restart(); // until then there is no replica that could have anything
     await storm.readiness(true);
     await storm.everybodyPlays(2);
-    await expectMatch(storm.fleet, storm.nodes);
+    await storm.expectMatch();
     const log = await storm.end();
     expect(log.filter(({ data }) => data.reason === 'node_lost')).toEqual([]);
   },
@@ -46,7 +45,7 @@ it(
     expect(moved).toBe(PARTITIONS + 4);
     await storm.readiness(true);
     await storm.everybodyPlays(2);
-    await expectMatch(storm.fleet, storm.nodes);
+    await storm.expectMatch();
     const log = await storm.end();
     expect(log.filter(({ data }) => data.reason === 'node_lost')).toEqual([]);
   },

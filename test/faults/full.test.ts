@@ -5,7 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { connect } from '../support/client.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { expectMatch } from './harness/matches.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
 
 const FULL_MS = 5000;
@@ -64,7 +63,7 @@ it.each(FILLINGS.filter(({ what }) => what !== 'disk' || CAN_MOUNT))(
     expect(await stranger.request(attempt, 20_000)).toMatchObject({ type: 'auth_success' });
     expect(await player!.client.request({ type: 'logout' }, 20_000)).toEqual({ type: 'logged_out' });
     await Promise.all([player!.client.close(), stranger.close()]);
-    await expectMatch(storm.fleet, storm.nodes);
+    await storm.expectMatch();
     const log = await storm.end();
     expect(log.filter(({ data }) => data.reason === 'node_lost')).toEqual([]);
   },

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { expectMatch } from './harness/matches.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
 
 const HANGS_MS = 20_000;
@@ -22,7 +21,7 @@ it(
     redis.resume();
     await storm.readiness(true);
     await storm.everybodyPlays(2);
-    await expectMatch(storm.fleet, storm.nodes);
+    await storm.expectMatch();
     const log = await storm.end();
     expect(log.filter(({ data }) => data.reason === 'node_lost')).toEqual([]); // an outage of Redis reaps nobody
   },

@@ -13,6 +13,7 @@ it(
     const env = { REDIS_URL: redis.url, PARTITIONS: '4' };
     const storm = await Storm.begin(env, redis.client(), { breaksOff: false });
     let replaced = 0;
+    const spreads: number[] = [];
     await storm.again(async () => {
       for (const old of [...storm.nodes]) {
         await storm.addNode();
@@ -22,18 +23,19 @@ it(
         storm.withdraw(old);
         replaced += 1;
 
-        // the clients were told, not all at the same time
+        // the clients were told
         const closes = storm.players
           .flatMap(({ closes }) => closes)
           .filter((close) => !goneBefore.has(close));
         expect(new Set(closes.map(({ code }) => code))).toEqual(new Set([1012]));
         const times = closes.map(({ at }) => at);
-        expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(200);
+        spreads.push(Math.max(...times) - Math.min(...times));
       }
       await storm.everybodyPlays();
     });
-    const log = await storm.end({ isExact: true });
+    const log = await storm.end({ isExact: true, drains: true, nothingHangs: true });
     expect(replaced).toBeGreaterThanOrEqual(3);
+    expect(Math.max(...spreads)).toBeGreaterThan(200); // not all at the same time; nodes may have had few when it was their turn
     const reasons = new Set(log.map(({ data }) => data.reason).filter((reason) => reason !== undefined));
     expect([...reasons]).not.toContain('node_lost');
     expect([...reasons]).toContain('drained');

@@ -2,7 +2,6 @@ import { expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import type { RedisServer } from '../support/redis.js';
 import { type SentinelDeployment, startSentinel } from '../support/sentinel.js';
-import { expectMatch } from './harness/matches.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
 
 let deployment: SentinelDeployment;
@@ -47,7 +46,7 @@ it.each(LOSSES)(
     await comesBack(master); // until then there is no replica that could have anything
     await storm.readiness(true);
     await storm.everybodyPlays(2);
-    await expectMatch(storm.fleet, storm.nodes);
+    await storm.expectMatch();
     const log = await storm.end();
     expect(log.filter(({ data }) => data.reason === 'node_lost')).toEqual([]);
   },

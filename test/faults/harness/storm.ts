@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { Environment } from '../../support/cliProcess.js';
+import { tokenAuth } from '../../support/conversation.js';
 import { eventually } from '../../support/eventually.js';
 import { type Account, Fleet } from '../../support/fleet.js';
 import type { LogEntry } from '../../support/log.js';
@@ -7,6 +8,7 @@ import { enter, type Player } from '../../support/players.js';
 import type { NodeProcess } from '../../support/processes.js';
 import { Random } from '../../support/random.js';
 import { Crowd, type CrowdOptions } from './crowd.js';
+import { expectMatch } from './matches.js';
 import { expectTruth, type TruthOptions } from './truth.js';
 
 /** How long what is done again and again is done, in ms: `FAULT_SECONDS`. */
@@ -17,15 +19,22 @@ const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 const CLIENTS = 500;
 
+/** More accounts, to look with whether all is as it should be. */
+const EXTRAS = 20;
+
+/** How long a message may take to everybody, in ms. */
+const HEARD_MS = 10_000;
+
 /** How long a test of this kind may take, in ms. */
 export const LIMIT_MS = 150_000 + 3 * DURATION_MS;
 
-/** Leases and game servers that end soon, so that tests needn't wait for long. */
+/** Settings of all processes: leases and game servers that end soon, so that tests needn't wait for long. */
 const QUICK: Environment = {
   LEASE_SECONDS: '2',
   COMMIT_TIMEOUT_MS: '2000',
   DRAIN_SECONDS: '2',
   GAME_COMMAND: 'sleep 1',
+  TOKENS_PER_ACCOUNT: '0', // players go on with their first one
 };
 
 /** A deployment with a crowd of clients that go on whatever happens to it. */
@@ -34,7 +43,8 @@ export class Storm {
   /** The nodes that clients connect to. */
   nodes: NodeProcess[] = [];
   workers: NodeProcess[] = [];
-  private accounts: Account[] = [];
+  /** Accounts that are not of the crowd. */
+  private extras: Account[] = [];
   private crowd!: Crowd;
 
   private constructor(readonly fleet: Fleet) {}
@@ -58,9 +68,10 @@ export class Storm {
       ...Array.from({ length: nodes }, () => storm.addNode()),
       ...Array.from({ length: workers }, () => storm.addWorker()),
     ]);
-    storm.accounts = await storm.fleet.seed(CLIENTS);
+    const accounts = await storm.fleet.seed(CLIENTS + EXTRAS);
+    storm.extras = accounts.splice(0, EXTRAS);
     const urls = () => storm.nodes.map(({ wsUrl }) => wsUrl);
-    storm.crowd = new Crowd({ accounts: storm.accounts, urls, seed: SEED, ...crowd });
+    storm.crowd = new Crowd({ accounts, urls, seed: SEED, ...crowd });
     await storm.everybodyPlays();
     return storm;
   }
@@ -86,10 +97,15 @@ export class Storm {
     return this.crowd.players;
   }
 
-  /** More players, who do nothing by themselves and don't listen to chat. @param node the first one that they connect to */
-  enterQuietly(accounts: readonly Account[], node = 0): Promise<Player[]> {
+  /** More players, who do nothing by themselves. @param node the first one that they connect to @param isDeaf to chat */
+  enterQuietly(accounts: readonly Account[], node = 0, isDeaf = true): Promise<Player[]> {
     const nodeOf = (i: number) => this.nodes[(node + i) % this.nodes.length]!;
-    return Promise.all(accounts.map((account, i) => enter(nodeOf(i), account, false, { isDeaf: true })));
+    return Promise.all(accounts.map((account, i) => enter(nodeOf(i), account, false, { isDeaf })));
+  }
+
+  /** The longest that a player has waited for an answer since a time by the wall clock; in ms. */
+  longestWait(since: number): number {
+    return this.crowd.longestWait(since);
   }
 
   /** Waits until everybody has been logged in again. */
@@ -114,9 +130,57 @@ export class Storm {
     while (performance.now() < end);
   }
 
-  /** Sends everybody home and expects that all they saw is true; gives the log. */
+  /** Expects that the jobs are being done: two who wait, on two nodes, get a match. The crowd keeps out of the line. */
+  async expectMatch(): Promise<void> {
+    this.crowd.queues = false;
+    const { redis, env } = this.fleet;
+    const waiting = async () => {
+      for (let partition = 0; partition < Number(env.PARTITIONS); partition += 1) {
+        if (await redis.exists(`${env.KEY_PREFIX}{${partition}}:queue`)) return true;
+      }
+      return false;
+    };
+    await eventually(async () => !(await waiting()), { message: 'nobody of the crowd waits for a match' });
+    await expectMatch(this.nodes, this.extras.splice(0, 2));
+    this.crowd.queues = true;
+  }
+
+  /** Expects that what is said on a node is heard on all, whichever node that is. */
+  async expectChat(): Promise<void> {
+    const players = await this.enterQuietly(this.extras.splice(0, this.nodes.length), 0, false);
+    for (const [i, { client }] of players.entries()) {
+      const message = `hello from node ${i}`;
+      client.send({ type: 'global_chat', payload: message });
+      const hears = (player: Player) =>
+        player.client.received.some(({ payload }) => Reflect.get(Object(payload), 'message') === message);
+      await eventually(() => players.every(hears), {
+        timeoutMs: HEARD_MS,
+        message: `${message} is heard everywhere`,
+      });
+    }
+    await Promise.all(players.map(({ client }) => client.close()));
+  }
+
+  /** Expects that a token that is revoked while it is used works on no node any more. */
+  async expectRevocation(): Promise<void> {
+    const [account] = this.extras.splice(0, 1) as [Account];
+    const players = await this.enterQuietly(this.nodes.map(() => account));
+    expect(await this.fleet.cli('logout', account.username, '--revoke-tokens')).toMatchObject({ code: 0 });
+    for (const { client } of players) {
+      expect(await client.next(HEARD_MS)).toEqual({ type: 'logged_out', payload: { reason: 'operator' } });
+      expect(await tokenAuth(client, account.token)).toEqual({
+        type: 'auth_error',
+        payload: { message: 'Invalid or expired token' },
+      });
+      await client.close();
+    }
+  }
+
+  /** With everybody still there, expects that chat and revocations reach every node; then sends everybody home and expects that all they saw is true; gives the log. */
   async end(options: Omit<TruthOptions, 'nodes'> = {}): Promise<LogEntry[]> {
     await this.everybodyPlays();
+    await this.expectChat();
+    await this.expectRevocation();
     await this.crowd.end();
     return expectTruth(this.fleet, this.crowd, { ...options, nodes: this.nodes });
   }
