@@ -28,6 +28,7 @@ describe('docker-compose.yml', () => {
     expect(nodes.map(([name]) => name)).toEqual(['gateway', 'worker']);
     for (const [name, { environment = {} }] of nodes) {
       for (const setting of Object.keys(environment)) expect(SETTINGS, name).toHaveProperty(setting);
+      expect(environment, name).toHaveProperty('ADMIN_TOKEN');
       expect(compileConfigValidator()(environment)).toMatchObject({ ok: true });
     }
   });
@@ -54,8 +55,9 @@ describe('docker-compose.yml', () => {
       ports.some((port) => !port.startsWith('127.0.0.1:')),
     );
     expect(open.map(([name]) => name)).toEqual(['worker', 'haproxy']);
-    const published = services.flatMap(([, { ports = [] }]) => ports).map((port) => port.split(':').at(-1));
-    expect(published).not.toContain(`${SETTINGS.ADMIN_PORT?.default}`);
+    const published = services.flatMap(([, { ports = [] }]) => ports);
+    const admin = SETTINGS.ADMIN_PORT?.default;
+    expect(published.filter((port) => port.endsWith(`:${admin}`))).toEqual([`127.0.0.1:${admin}:${admin}`]);
     expect(compose.networks.cluster?.internal).toBe(true);
     for (const name of ['redis', 'gateway']) expect(compose.services[name]?.networks).toEqual(['cluster']);
   });
@@ -94,12 +96,30 @@ describe('docker-compose.yml', () => {
     expect(compose.services.gateway?.environment).not.toHaveProperty('PORT');
   });
 
-  it('has what Prometheus looks for', () => {
+  it('has what Prometheus looks for, where it is served', () => {
     const { scrape_configs } = parse(read('monitoring/prometheus.yml')) as {
-      scrape_configs: { dns_sd_configs: { names: string[] }[] }[];
+      scrape_configs: { dns_sd_configs: { names: string[]; port: number }[] }[];
     };
-    const names = scrape_configs.flatMap((job) => job.dns_sd_configs.flatMap((lookup) => lookup.names));
-    expect(names).toEqual(expect.arrayContaining(['gateway', 'worker']));
-    for (const name of names) expect(compose.services).toHaveProperty(name);
+    const lookups = scrape_configs.flatMap((job) => job.dns_sd_configs);
+    const found = lookups.flatMap(({ names, port }) => names.map((name) => [name, port]));
+    const haproxy = /\$\{PROXY_OPERATORS-:(\d+)\}/.exec(read('haproxy/haproxy.cfg'))?.[1];
+    expect(found).toEqual([
+      ['gateway', SETTINGS.ADMIN_PORT?.default],
+      ['worker', SETTINGS.ADMIN_PORT?.default],
+      ['haproxy', Number(haproxy)],
+    ]);
+    for (const [name] of found) expect(compose.services).toHaveProperty(`${name}`);
+  });
+
+  it('gives Redis less memory than it may want, and has it refuse then, not evict', () => {
+    const command = compose.services.redis?.command?.join(' ');
+    expect(command).toMatch(/--maxmemory \d+(mb|gb) --maxmemory-policy noeviction/);
+    expect(command).toContain('--appendonly yes');
+  });
+
+  it('opens the ports of game servers for what a player may speak', () => {
+    const { worker } = compose.services;
+    const range = worker?.environment?.GAME_PORTS;
+    expect(worker?.ports).toEqual(expect.arrayContaining([`${range}:${range}`, `${range}:${range}/udp`]));
   });
 });

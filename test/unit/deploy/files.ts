@@ -19,6 +19,7 @@ export const SETTINGS = (JSON.parse(read('schemas/config.json')) as { properties
 export interface Service {
   readonly image: string;
   readonly user?: string;
+  readonly command?: readonly string[];
   readonly build?: string;
   readonly environment?: Readonly<Record<string, string | number>>;
   readonly ports?: readonly string[];
