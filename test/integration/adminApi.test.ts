@@ -52,7 +52,7 @@ describe('the operators’ API', () => {
       fleet.serve({ NODE_ID: 'one' }),
       fleet.serve({ NODE_ID: 'two' }),
     ])) as [NodeProcess, ...NodeProcess[]];
-    accounts = await fleet.seed(40);
+    accounts = await fleet.seed(41);
   });
   afterAll(async () => {
     await fleet?.stop();
@@ -274,7 +274,7 @@ describe('the operators’ API', () => {
   });
 
   it('shows when each token of an account was used last', async () => {
-    const account = accounts[39]!;
+    const account = accounts[40]!;
     const path = `/accounts/${account.username}`;
     const lastUses = async () => (await get(path)).body.tokens.map(({ lastUsedAt }) => lastUsedAt);
     const [seconds] = await redis.client().time();
