@@ -169,9 +169,9 @@ export class Keys {
     return `${this.prefix}{meta}:partitions`;
   }
 
-  /** String with an expiry: which worker reaps. */
+  /** String with an expiry: which worker reaps. It is where the leases are, so that who has it has seen their server up. */
   reaperLock(): string {
-    return `${this.prefix}{meta}:reaper`;
+    return `${this.prefix}{nodes}:reaper`;
   }
 
   /** Prefix of rate limit counters. */

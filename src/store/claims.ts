@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { each } from '../each.js';
 import { type Check, NO_RECORD, parseRecord, type StoredRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
@@ -141,7 +142,7 @@ export class Claims {
     const members = await reading(
       this.redis.raw.zrangebyscore(reservations, '-inf', now - RESERVATION_MS, 'LIMIT', 0, SWEEP_BATCH),
     );
-    for (const member of members) {
+    await each(members, async (member) => {
       const [kind, value] = member.split(':') as [ClaimKind, string];
       const claim = await this.find(kind, value);
       if (claim) {
@@ -150,7 +151,7 @@ export class Claims {
       } else {
         await this.dropRank(partition, kind, value);
       }
-    }
+    });
     return members.length;
   }
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { each } from '../each.js';
 import { NO_RECORD, parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
@@ -86,7 +87,7 @@ export class Names {
     const members = await reading(
       this.redis.raw.zrangebyscore(freed, '-inf', before, 'LIMIT', 0, SWEEP_BATCH),
     );
-    for (const member of members) await this.release(member);
+    await each(members, (member) => this.release(member));
   }
 
   /**

@@ -86,7 +86,7 @@ describe('when a node is lost', () => {
       fleet.work({ NODE_ID: 'two' }),
     ]);
     await authenticateAll(node, accounts);
-    const reaper = await eventually(() => fleet.redis.get(`${fleet.env.KEY_PREFIX}{meta}:reaper`));
+    const reaper = await eventually(() => fleet.redis.get(`${fleet.env.KEY_PREFIX}{nodes}:reaper`));
     workers[String(reaper).startsWith('one') ? 0 : 1]!.kill('SIGKILL');
     node.kill('SIGKILL');
     await eventually(isDetached(50), { timeoutMs: DETACHED_WITHIN_MS, intervalMs: 100 });
