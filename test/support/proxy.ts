@@ -33,6 +33,8 @@ interface Link {
 export class TcpProxy {
   /** How many replies cutOnReply() and dropNextReply() have dropped. */
   repliesCut = 0;
+  /** How many replies discard() has dropped. */
+  repliesDiscarded = 0;
   /** How many connections were ever accepted. */
   accepted = 0;
 
@@ -42,6 +44,7 @@ export class TcpProxy {
   };
   private readonly links = new Set<Link>();
   private replyCut: ReplyCut | undefined;
+  private isDiscarded: ((reply: Buffer) => boolean) | undefined;
   private listener: Server | undefined;
 
   constructor(
@@ -113,6 +116,11 @@ export class TcpProxy {
     this.replyCut = undefined;
   }
 
+  /** Loses the chunks from the server that match, and nobody notices; undefined: none any more. */
+  discard(matches: ((reply: Buffer) => boolean) | undefined): void {
+    this.isDiscarded = matches;
+  }
+
   /** Cuts all connections and stops listening. */
   async stop(): Promise<void> {
     await this.refuse(true);
@@ -149,6 +157,10 @@ export class TcpProxy {
   }
 
   private seeReply(link: Link, chunk: Buffer): boolean {
+    if (this.isDiscarded?.(chunk)) {
+      this.repliesDiscarded += 1;
+      return false;
+    }
     const cut = this.replyCut;
     if (!cut || (cut.after && !cut.armed.has(link)) || !cut.matches(chunk)) return true;
     this.repliesCut += 1;
