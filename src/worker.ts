@@ -4,16 +4,20 @@ import { Publisher } from './bus/publisher.js';
 import { Reaper } from './cluster/reaper.js';
 import type { Config } from './config/config.js';
 import type { Deployment } from './deployment.js';
-import { CommandLauncher } from './game/command.js';
-import { ContainerLauncher } from './game/container.js';
+import { CommandRunner } from './game/command.js';
+import { ContainerRunner } from './game/container.js';
 import type { Launcher } from './game/launcher.js';
+import { LocalLauncher } from './game/local.js';
 import { Ports } from './game/ports.js';
 import { MatchJobs, startMatchWorker } from './jobs/matches.js';
 import { startJobs } from './jobs/queue.js';
 import { Host } from './matchmaking/host.js';
 import { Matchmaker } from './matchmaking/matchmaker.js';
+import { FormingPause } from './matchmaking/pause.js';
 import { type Overview, overviewOf } from './operator/overview.js';
+import type { RedisClient } from './redis/client.js';
 import { FreshFile } from './redis/freshFile.js';
+import type { Keys } from './redis/keys.js';
 import { reading, Unavailable } from './redis/unavailable.js';
 import { within } from './within.js';
 
@@ -67,6 +71,7 @@ export async function startWorker(
     tell: (node) => publisher.reaped(node),
   });
   const jobs = await startJobs({ target, keys, logger, retentionHours: config.RETENTION_HOURS });
+  const pause = new FormingPause(redis, keys);
   const host = new Host({
     redis,
     keys,
@@ -74,11 +79,9 @@ export async function startWorker(
     sessions,
     untilDone,
     publisher,
-    launcher: launcherOf(config),
-    ports: new Ports(redis, keys, hostname(), config.gamePorts),
+    launcher: launcherOf(config, redis, keys),
+    pause,
     worker: config.nodeId,
-    machine: hostname(),
-    address: config.gameHost,
     logger,
   });
   const matchJobs = new MatchJobs(
@@ -98,7 +101,7 @@ export async function startWorker(
     isThere: async (node) =>
       (await publisher.isHeardBy(node)) && (await reading(redis.raw.exists(keys.lease(node)))) === 1,
   });
-  const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host });
+  const matchWorker = startMatchWorker({ target, keys, logger, jobs: matchJobs, matchmaker, host, pause });
   const freshFile = new FreshFile(redis, logger);
   reaper.start();
   freshFile.start();
@@ -124,9 +127,12 @@ export async function startWorker(
   };
 }
 
-function launcherOf(config: Config): Launcher {
+function launcherOf(config: Config, redis: RedisClient, keys: Keys): Launcher {
   const { GAME_LAUNCHER, GAME_COMMAND, GAME_IMAGE, CONTAINER_ENGINE, programEnvironment } = config;
-  return GAME_LAUNCHER === 'container'
-    ? new ContainerLauncher({ engine: CONTAINER_ENGINE, image: GAME_IMAGE! })
-    : new CommandLauncher(GAME_COMMAND, programEnvironment);
+  const runner =
+    GAME_LAUNCHER === 'container'
+      ? new ContainerRunner({ engine: CONTAINER_ENGINE, image: GAME_IMAGE! })
+      : new CommandRunner(GAME_COMMAND, programEnvironment);
+  const ports = new Ports(redis, keys, hostname(), config.gamePorts);
+  return new LocalLauncher(hostname(), config.gameHost, ports, runner);
 }

@@ -110,7 +110,7 @@ export interface MatchStarted {
    */
   server: string;
   /**
-   * The machine that it runs on.
+   * The machine that it runs on, or whatever else names those who can watch over it.
    */
   machine: string;
 }

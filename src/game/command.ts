@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { type Launcher, type LaunchRequest, playersJson } from './launcher.js';
+import { type LaunchRequest, playersJson } from './launcher.js';
+import type { Runner } from './local.js';
 import { startTimeOf } from './startTime.js';
 
 const LOOK_MS = 500;
@@ -13,7 +13,7 @@ const SETTLE_MS = 200;
 const LISTENING_MS = 30_000;
 
 /** Game servers as programs on this machine, with `PORT` and `PLAYERS_JSON` in their environment. */
-export class CommandLauncher implements Launcher {
+export class CommandRunner implements Runner {
   /** The ends of those that this process has started. */
   private readonly running = new Map<string, Promise<unknown>>();
 
@@ -26,8 +26,7 @@ export class CommandLauncher implements Launcher {
     private readonly environment: NodeJS.ProcessEnv,
   ) {}
 
-  async start({ match, port, players }: LaunchRequest): Promise<string> {
-    await expectFree(port);
+  async start({ match, players }: LaunchRequest, port: number): Promise<string> {
     const env = {
       ...this.environment,
       PORT: String(port),
@@ -96,14 +95,6 @@ function listens(child: ChildProcess): Promise<string | null> {
       child.disconnect();
       resolve(null);
     });
-  });
-}
-
-function expectFree(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error) => reject(new Error(`port ${port} cannot be had: ${error.message}`)));
-    server.listen({ port, exclusive: true }, () => server.close(() => resolve()));
   });
 }
 

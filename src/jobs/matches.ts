@@ -1,7 +1,9 @@
-import { Queue, UnrecoverableError } from 'bullmq';
+import { DelayedError, type Job, Queue, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
+import { NoRoom } from '../game/launcher.js';
 import type { Host } from '../matchmaking/host.js';
 import type { Matchmaker } from '../matchmaking/matchmaker.js';
+import type { FormingPause } from '../matchmaking/pause.js';
 import type { RedisClient, RedisTarget } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { Refusals } from '../redis/refusals.js';
@@ -93,6 +95,7 @@ export interface MatchWorkerOptions {
   readonly jobs: MatchJobs;
   readonly matchmaker: Matchmaker;
   readonly host: Host;
+  readonly pause: FormingPause;
 }
 
 /** Game servers that a worker starts at the same time. */
@@ -104,44 +107,57 @@ const STALLED_MS = 5000;
 
 const SWEEP_MS = 2000;
 
+/** When a launch is tried again that found no room, in ms. */
+const NO_ROOM_MS = 1000;
+
 /** Takes part in the work on matches. Redis may go away and come back. */
 export function startMatchWorker(options: MatchWorkerOptions): { close(): Promise<void> } {
-  const { target, keys, logger, jobs, matchmaker, host } = options;
+  const { target, keys, logger, jobs, matchmaker, host, pause } = options;
+  let isFull = false;
   const refusals = new Refusals(logger);
   const worker = new SteadyWorker<JobData>(
     QUEUE,
     connectForJobs(target, 'matches', logger),
     keys,
     logger,
-    async ({ name, data: { match }, attemptsMade, opts }) => {
-      if (name === FORM) {
-        await matchmaker.formAll((formed) => jobs.launch(formed));
-      } else if (name === LAUNCH && match !== undefined) {
-        await launch(match, attemptsMade + 1 >= (opts.attempts ?? 1));
+    async (job) => {
+      const { match } = job.data;
+      if (job.name === FORM) {
+        if (!(await pause.isOn())) await matchmaker.formAll((formed) => jobs.launch(formed)); // or when it is over
+      } else if (job.name === LAUNCH && match !== undefined) {
+        await launch(match, job);
       } else {
-        throw new UnrecoverableError(`This release knows no job ${name}`);
+        throw new UnrecoverableError(`This release knows no job ${job.name}`);
       }
     },
     { concurrency: AT_ONCE, lockDuration: LOCK_MS, stalledInterval: STALLED_MS, maxStalledCount: 10 },
   );
 
-  async function launch(match: string, isLastAttempt: boolean): Promise<void> {
+  async function launch(match: string, job: Job<JobData>): Promise<void> {
     try {
       await host.launch(match);
+      isFull = false;
     } catch (error) {
+      if (error instanceof NoRoom) {
+        // no attempt: whichever worker has room first starts it
+        if (!isFull) logger.warn({ match }, 'all ports for game servers are taken');
+        isFull = true;
+        await job.moveToDelayed(Date.now() + NO_ROOM_MS, job.token);
+        throw new DelayedError();
+      }
       logger.warn({ err: error, match }, 'game server could not be started');
-      if (isLastAttempt) await host.giveUp(match);
+      if (job.attemptsMade + 1 >= (job.opts.attempts ?? 1)) await host.giveUp(match);
       throw error;
     }
   }
 
   async function sweep(): Promise<void> {
-    await host.sweepMachine();
+    await host.sweepScope();
     for (let partition = 0; partition < keys.partitions; partition++) {
       await matchmaker.sweep(partition);
       await host.sweep(partition, (match) => jobs.launch(match));
     }
-    if (await matchmaker.isWorthIt()) await jobs.form();
+    if ((await matchmaker.isWorthIt()) && !(await pause.isOn())) await jobs.form();
   }
 
   let timer: NodeJS.Timeout;

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import type { Publisher } from '../bus/publisher.js';
 import type { Launcher } from '../game/launcher.js';
-import type { Ports } from '../game/ports.js';
 import type { GameServer } from '../match/match.js';
 import { ANSWERS, type Frame, matchFound } from '../protocol/answers.js';
 import type { RedisClient } from '../redis/client.js';
@@ -11,6 +10,7 @@ import type { UntilDone } from '../redis/untilDone.js';
 import type { SessionState } from '../session/state.js';
 import type { Matches } from '../store/matches.js';
 import type { Sessions } from '../store/sessions.js';
+import type { FormingPause } from './pause.js';
 
 export interface HostOptions {
   readonly redis: RedisClient;
@@ -20,69 +20,66 @@ export interface HostOptions {
   readonly untilDone: UntilDone;
   readonly publisher: Publisher;
   readonly launcher: Launcher;
-  readonly ports: Ports;
+  readonly pause: FormingPause;
   /** Id of this worker. */
   readonly worker: string;
-  /** Name of this machine: workers with the same one can watch over each other's game servers. */
-  readonly machine: string;
-  /** Where players reach this machine. */
-  readonly address: string;
+  /** How long a game server may be without a watching worker before its match is over, in ms. */
+  readonly lostMs?: number;
   readonly logger: Logger;
 }
 
 const WATCH_MS = 10_000;
 
-/** A match whose game server nobody has been able to watch over for this long is over, in ms. */
-const LOST_MS = 24 * 3_600_000;
+/** A match whose game server nobody has watched over for this long is over, in ms. */
+const LOST_MS = 10 * 60_000;
 
-/** How long a formed match may be without its launch, and a failed one with its players, in ms. */
+/** No game server takes longer to be started, in ms. */
+const STARTING_MS = 120_000;
+
+/** How long a formed match may be without its launch, and players without being told of theirs, in ms. */
 const LEFT_BEHIND_MS = 10_000;
 
-/** Runs game servers on this machine: starts one for a match, tells its players, watches over it until it ends. */
+/** Has game servers started for matches, tells their players, and watches over them until they end. */
 export class Host {
   private readonly closing = new AbortController();
-  private readonly watched = new Map<string, string>();
+  private readonly watched = new Map<string, GameServer>();
+  /** By partition: matches that nobody was found to watch over, since when, by `performance.now()`. */
+  private readonly unwatched = new Map<number, ReadonlyMap<string, number>>();
 
   constructor(private readonly options: HostOptions) {}
 
   /**
    * Starts the game server of a match that is formed; does nothing if it is not, or not any more.
-   * @throws Error when it could not be started; it may be tried again
+   * @throws NoRoom; Error when it could not be started; it may be tried again
    */
   async launch(match: string): Promise<void> {
-    const { matches, launcher, ports, machine, address, untilDone } = this.options;
+    const { matches, launcher, pause, untilDone, logger } = this.options;
     const { state, names } = await matches.load(match);
     if (state.status !== 'formed') return;
-    const port = await ports.take(match);
-    if (port === null) throw new Error('all ports for game servers are taken');
-
-    let id: string;
-    const { players } = state;
-    try {
-      id = await launcher.start({ match, port, players: names });
-    } catch (error) {
-      await ports.giveBack(port, match);
-      throw error;
-    }
-    const server: GameServer = { host: address, port, server: id, machine };
+    const { id, host, port } = await launcher.start({ match, players: names });
+    const server: GameServer = { host, port, server: id, machine: launcher.scope };
     const started = await untilDone(() => matches.execute(match, { type: 'start', server }));
     if (!started) {
       await launcher.stop(id);
-      await ports.giveBack(port, match);
+      await launcher.release({ match, port });
       return;
     }
     void this.watch(match, server);
-    await this.tell(players, matchFound(address, port, id, names));
+    // what fails here is left to the sweep
+    await Promise.all([this.tellOfStart(match), pause.end()]).catch((error: unknown) => {
+      logger.debug({ err: error, match }, 'players are told of their match later');
+    });
   }
 
   /** The game server of a match can't be started: its players are told, and in line again. */
   async giveUp(match: string): Promise<void> {
-    await this.options.matches.execute(match, { type: 'fail' });
-    await this.seeToPlayers(match);
+    const { matches, pause } = this.options;
+    if (await matches.execute(match, { type: 'fail' })) await pause.begin();
+    await this.tellOfFailure(match);
   }
 
   /**
-   * Sees to what others have left behind in a partition: matches without a launch, players of matches that failed, matches
+   * Sees to what others have left behind in a partition: matches without a launch, players who were not told of theirs, matches
    * whose machine is gone.
    * @param relaunch is told of formed matches whose launch may have got lost
    * @throws Unavailable
@@ -93,24 +90,24 @@ export class Host {
     for (const match of await matches.pending(partition, now - LEFT_BEHIND_MS)) {
       const { state } = await matches.load(match);
       if (state.status === 'formed') await relaunch(match);
-      else if (state.status === 'failed') await this.seeToPlayers(match);
+      else if (state.status === 'started') await this.tellOfStart(match);
+      else await this.tellOfFailure(match);
     }
-    for (const match of await matches.longRunning(partition, now - LOST_MS)) {
-      const isWatched = await reading(redis.raw.exists(keys.watch(match)));
-      if (!isWatched) await matches.execute(match, { type: 'end', reason: 'lost' });
-    }
+    await this.endUnwatched(partition);
   }
 
-  /** Sees to this machine: game servers that nobody watches over, ports whose matches are over. @throws Unavailable */
-  async sweepMachine(): Promise<void> {
-    const { matches, ports, machine } = this.options;
-    for (const [port, match] of await ports.taken()) {
-      if (this.watched.has(match)) continue;
+  /** Sees to what is here: game servers that nobody watches over, what is held for matches that are over. @throws Unavailable */
+  async sweepScope(): Promise<void> {
+    const { matches, launcher } = this.options;
+    for (const held of await launcher.held()) {
+      const { match, port, ageMs } = held;
+      if (this.watched.get(match)?.port === port) continue;
       const { state } = await matches.load(match);
-      const runsHere =
-        state.status === 'started' && state.server.machine === machine && state.server.port === port;
-      if (runsHere) void this.watch(match, state.server);
-      else if (state.status !== 'formed') await ports.giveBack(port, match);
+      if (state.status === 'formed' && ageMs < STARTING_MS) continue;
+      const isItsServer =
+        state.status === 'started' && state.server.machine === launcher.scope && state.server.port === port;
+      if (isItsServer) void this.watch(match, state.server);
+      else await launcher.release(held);
     }
   }
 
@@ -121,18 +118,37 @@ export class Host {
   async close(stop: boolean): Promise<void> {
     const { launcher } = this.options;
     if (stop) {
-      await Promise.all([...this.watched.values()].map((id) => launcher.stop(id)));
+      await Promise.all([...this.watched.values()].map(({ server }) => launcher.stop(server)));
       // they end, and that is recorded, if it doesn't take too long
       for (let i = 0; i < 20 && this.watched.size > 0; i += 1) await delay(50);
     }
     this.closing.abort();
   }
 
+  /** Ends the matches of a partition whose game servers nobody watches over any more: their machine is gone. */
+  private async endUnwatched(partition: number): Promise<void> {
+    const { redis, keys, matches, lostMs = LOST_MS } = this.options;
+    const running = await matches.running(partition);
+    if (running.length === 0) return;
+    const watchers = await reading(redis.raw.mget(running.map((match) => keys.watch(match))));
+    const previously = this.unwatched.get(partition);
+    const now = performance.now();
+    const unwatched = new Map<string, number>();
+    for (const [i, match] of running.entries()) {
+      if (watchers[i] === null) unwatched.set(match, previously?.get(match) ?? now);
+    }
+    this.unwatched.set(partition, unwatched);
+    for (const [match, since] of unwatched) {
+      if (now - since > lostMs) await matches.execute(match, { type: 'end', reason: 'lost' });
+    }
+  }
+
   /** Waits for the end of a game server and records it, unless another worker does. Never rejects. */
-  private async watch(match: string, { port, server }: GameServer): Promise<void> {
-    const { redis, keys, worker, launcher, matches, ports, untilDone, logger } = this.options;
+  private async watch(match: string, gameServer: GameServer): Promise<void> {
+    const { redis, keys, worker, launcher, matches, untilDone, logger } = this.options;
     if (this.watched.has(match) || this.closing.signal.aborted) return;
-    this.watched.set(match, server);
+    this.watched.set(match, gameServer);
+    const { port, server } = gameServer;
     const renew = async () => {
       const lock = redis.script('watchMatch', WATCH);
       return Number(await reading(lock(1, keys.watch(match), worker, WATCH_MS))) === 1;
@@ -143,7 +159,7 @@ export class Host {
       timer = setInterval(() => void renew().catch(() => {}), WATCH_MS / 3);
       await launcher.ended(server, this.closing.signal);
       await untilDone(() => matches.execute(match, { type: 'end', reason: 'exited' }));
-      await untilDone(() => ports.giveBack(port, match));
+      await untilDone(() => launcher.release({ match, port }));
       await redis.raw.del(keys.watch(match)).catch(() => {}); // it runs out
       logger.info({ match, server }, 'game server has ended');
     } catch (error) {
@@ -154,31 +170,37 @@ export class Host {
     }
   }
 
-  private async seeToPlayers(match: string): Promise<void> {
+  /** Tells the players of a match that it has started, unless that is done. */
+  private async tellOfStart(match: string): Promise<void> {
+    const { matches } = this.options;
+    const { state, names } = await matches.load(match);
+    if (state.status !== 'started') return;
+    const { host, port, server } = state.server;
+    await this.tell(match, state.players, matchFound(host, port, server, names));
+    await matches.told(match);
+  }
+
+  /** Tells the players of a match that it has failed, and puts them in line again, unless that is done. */
+  private async tellOfFailure(match: string): Promise<void> {
     const { matches, sessions } = this.options;
     const { state } = await matches.load(match);
     if (state.status !== 'failed') return;
-    const outcomes = await Promise.all(
-      state.players.map((id) => sessions.execute(id, { type: 'unmatch', match })),
-    );
-    await this.tell(
-      state.players.filter((_, i) => outcomes[i]!.done),
-      ANSWERS.matchError,
-    );
+    await this.tell(match, state.players, ANSWERS.matchError);
+    await Promise.all(state.players.map((id) => sessions.execute(id, { type: 'unmatch', match })));
     await matches.forget(match);
   }
 
-  /** Tells those who are there. What can't be told is not said again: chat and notices are at most once. */
-  private async tell(players: readonly string[], frame: Frame): Promise<void> {
-    const { sessions, publisher, logger } = this.options;
+  /**
+   * Tells the players of a match who are there. Should this fail half way, or the worker die before it is noted that they were
+   * told, they are told again.
+   * @throws Unavailable
+   */
+  private async tell(match: string, players: readonly string[], frame: Frame): Promise<void> {
+    const { sessions, publisher } = this.options;
     await Promise.all(
       players.map(async (id) => {
-        try {
-          const node = nodeOf((await sessions.load(id)).state);
-          if (node !== null) await publisher.deliver(node, [id], frame);
-        } catch (error) {
-          logger.warn({ err: error, session: id }, 'player could not be told of the match');
-        }
+        const node = nodeOfPlayer((await sessions.load(id)).state, match);
+        if (node !== null) await publisher.deliver(node, [id], frame);
       }),
     );
   }
@@ -191,8 +213,11 @@ if owner and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
 
-function nodeOf(state: SessionState): string | null {
-  return state.status === 'attached' ? state.attachment.node : null;
+/** Where a player of a match is; null if he is not there, or has to do with it no more. */
+function nodeOfPlayer(state: SessionState, match: string): string | null {
+  const isPlayer =
+    state.status === 'attached' && state.play?.status === 'matched' && state.play.match === match;
+  return isPlayer ? state.attachment.node : null;
 }
 
 function delay(ms: number): Promise<void> {

@@ -109,7 +109,7 @@ export class Keys {
     return `${this.prefix}{${partition}}:fence:${matchId}`;
   }
 
-  /** Sorted set: matches that are formed, or have failed, by the time of that (ms). */
+  /** Sorted set: matches that are formed, have failed, or have started and their players are to be told, by the time (ms). */
   pendingMatches(partition: number): string {
     return `${this.prefix}{${partition}}:pending`;
   }
@@ -119,9 +119,19 @@ export class Keys {
     return `${this.prefix}{${partition}}:running`;
   }
 
-  /** Hash: which match has which port of a machine. */
+  /** Hash: which match has which port of a machine, and since when (ms): `<match> <time>`. Expires. */
   ports(machine: string): string {
     return `${this.prefix}{ports}:${machine}`;
+  }
+
+  /** String with an expiry: how many matches have failed in succession, each after a pause. */
+  formingFailures(): string {
+    return `${this.prefix}{forming}:failures`;
+  }
+
+  /** String with an expiry: no match is formed for as long. */
+  formingPause(): string {
+    return `${this.prefix}{forming}:pause`;
   }
 
   /** String with an expiry: which worker watches over the game server of a match. */

@@ -117,14 +117,14 @@ export class Matches {
     return plans;
   }
 
-  /** The matches of a partition that were formed, or failed, before a time (Redis' time in ms), and are no further. */
+  /** The matches of a partition that were formed, started or failed before a time (Redis' time in ms), and are no further. */
   async pending(partition: number, before: number): Promise<string[]> {
     return this.oldMembers(this.keys.pendingMatches(partition), before);
   }
 
-  /** The matches of a partition that were started before a time (Redis' time in ms), the first of them. */
-  async longRunning(partition: number, before: number): Promise<string[]> {
-    return this.oldMembers(this.keys.runningMatches(partition), before);
+  /** The matches of a partition that have a game server. */
+  async running(partition: number): Promise<string[]> {
+    return reading(this.redis.raw.zrange(this.keys.runningMatches(partition), 0, '-1'));
   }
 
   /** A plan has come true. @param names of the players, in their order @returns false if it is another's by now */
@@ -163,6 +163,13 @@ export class Matches {
     }
   }
 
+  /** The players of a match that has started were told of it. */
+  async told(match: string): Promise<void> {
+    const { partition } = this.placeOf(match);
+    const writes = [['unrank', this.keys.pendingMatches(partition), match] as const];
+    await this.log.commit({ partition, checks: [], events: [], writes });
+  }
+
   /** The players of a match that failed have been seen to. */
   async forget(match: string): Promise<void> {
     const { partition } = this.placeOf(match);
@@ -177,11 +184,10 @@ export class Matches {
         ? [state.status, state.players, names, state.server]
         : [state.status, state.players, names];
     const [running, pending] = [this.keys.runningMatches(partition), this.keys.pendingMatches(partition)];
-    const [index, other] = state.status === 'started' ? [running, pending] : [pending, running];
     return [
       ['put', this.keys.match(partition, match), '', version, JSON.stringify(body), 0],
-      ['rank', index, match, 0],
-      ['unrank', other, match],
+      ['rank', pending, match, 0],
+      state.status === 'started' ? ['rank', running, match, 0] : ['unrank', running, match],
     ];
   }
 

@@ -1,11 +1,14 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join as joinPath } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { type Account, Fleet } from '../support/fleet.js';
 import { tempDir } from '../support/guardian.js';
 import { countByType } from '../support/log.js';
 import { enter, found, join, MATCHED_MS, takenPorts } from '../support/players.js';
+import { onFreePorts } from '../support/ports.js';
 import type { NodeProcess } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { Scene } from '../support/scene.js';
@@ -40,7 +43,7 @@ echo "$(basename "$0") $*" >> ${dir}/calls
 case "$1" in
   run) ${run} ;;
   wait) while [ ! -e ${dir}/over ]; do sleep 0.1; done; echo 0 ;;
-  inspect) [ ! -e ${dir}/over ] ;;
+  inspect) [ ! -e ${dir}/over ] || { echo 'Error: no such object' >&2; exit 125; } ;;
 esac
 `;
   writeFileSync(path, script);
@@ -61,13 +64,16 @@ async function twoWait() {
   return players;
 }
 
-it('a container is started as the original does it, and waited for', async () => {
-  await fleet.work(container(engine('podman', 'echo 4f66ad9a0b2e')));
-  const [first, second] = await twoWait();
-  const match = await found(first);
-  await found(second);
+it('a container is started as the original does it, for players of two nodes, and waited for', async () => {
+  engine('podman', 'echo 4f66ad9a0b2e');
+  const { CONTAINER_ENGINE: _, ...settings } = container('');
+  await fleet.work({ ...settings, PATH: `${dir}:${process.env.PATH}` });
+  const players = [await enter(node, accounts[0]!), await enter(await fleet.serve(), accounts[1]!)] as const;
+  for (const player of players) await join(player);
+  const match = await found(players[0]);
+  expect(await found(players[1])).toEqual(match);
   expect(match.containerID).toBe('4f66ad9a0b2e');
-  const names = JSON.stringify([first.username, second.username]);
+  const names = JSON.stringify(players.map(({ username }) => username));
   await eventually(() => calls().length === 2);
   expect(calls()).toEqual([
     `podman run --rm -d -p ${match.port}:7000 -e PLAYERS_JSON=${names} registry.example/game:1 --port 7000`,
@@ -79,6 +85,33 @@ it('a container is started as the original does it, and waited for', async () =>
   });
   await eventually(async () => Object.keys(await takenPorts(fleet)).length === 0);
   await fleet.expectConsistent();
+});
+
+it('a match for which there is no port waits for one', async () => {
+  const other = createServer(); // of another program
+  const port = await onFreePorts(1, async ([free]) => free!);
+  await new Promise<void>((resolve) => other.listen(port, resolve));
+  await fleet.work({
+    GAME_COMMAND: `until [ -e ${dir}/over ]; do sleep 0.1; done; exec sleep 1`,
+    GAME_PORTS: `${port}-${port + 1}`,
+    LAUNCH_ATTEMPTS: '1',
+  });
+  const [first, second] = await twoWait();
+  expect((await found(first)).port).toBe(port + 1);
+  await found(second);
+  const later = [await enter(node, accounts[2]!), await enter(node, accounts[3]!)] as const;
+  for (const player of later) await join(player);
+  await eventually(async () => countByType(await fleet.log())['match.formed'] === 2, {
+    timeoutMs: MATCHED_MS,
+  });
+  await delay(1500); // at least one attempt
+  expect(await later[0].client.request({ type: 'join_queue' })).toEqual({ type: 'queued' });
+  writeFileSync(joinPath(dir, 'over'), '');
+  expect((await found(later[0])).port).toBe(port + 1);
+  await found(later[1]);
+  const log = await fleet.expectConsistent();
+  expect(countByType(log)).toMatchObject({ 'match.formed': 2, 'match.started': 2 });
+  other.close();
 });
 
 it('a launch that fails is tried again, then the players are told, and are first in line', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { CommandLauncher } from '../../src/game/command.js';
+import { CommandRunner } from '../../src/game/command.js';
 import { startTimeByPs, startTimeOf } from '../../src/game/startTime.js';
 import { within } from '../../src/within.js';
 import { onFreePorts } from '../support/ports.js';
@@ -10,12 +10,12 @@ const SOON_MS = 10_000;
 
 /** Starts a program as a game server. @returns how it went: `refused`, `ended`, or `never` if its end is not noticed */
 async function outcomeOf(command: string): Promise<string> {
-  const launcher = new CommandLauncher(command, process.env);
+  const runner = new CommandRunner(command, process.env);
   const id = await onFreePorts(1, ([port]) =>
-    launcher.start({ match: 'm', port: port!, players: [] }).catch(() => null),
+    runner.start({ match: 'm', players: [] }, port!).catch(() => null),
   );
   if (id === null) return 'refused';
-  const end = launcher.ended(id, new AbortController().signal).then(() => 'ended');
+  const end = runner.ended(id, new AbortController().signal).then(() => 'ended');
   return (await within(SOON_MS, end)) ?? 'never';
 }
 
@@ -31,18 +31,18 @@ it('a program that is not there, or ends at once, is refused', async () => {
 });
 
 it('whoever has not started a program knows whether it runs, and is told when to wait no more', async () => {
-  const launcher = new CommandLauncher('exec sleep 60', process.env);
-  const id = await onFreePorts(1, ([port]) => launcher.start({ match: 'm', port: port!, players: [] }));
-  const other = new CommandLauncher(undefined, process.env);
+  const runner = new CommandRunner('exec sleep 60', process.env);
+  const id = await onFreePorts(1, ([port]) => runner.start({ match: 'm', players: [] }, port!));
+  const other = new CommandRunner(undefined, process.env);
   const leaving = new AbortController();
-  const ends = [launcher, other].map((one) => one.ended(id, leaving.signal));
+  const ends = [runner, other].map((one) => one.ended(id, leaving.signal));
   leaving.abort(new Error('leaving'));
   for (const end of ends) await expect(end).rejects.toThrow('leaving');
 
   const pidAlone = `${Number.parseInt(id, 10)}:`;
   await other.ended(pidAlone, new AbortController().signal); // without a time it is nobody
   await other.stop(id);
-  await Promise.all([launcher, other].map((one) => one.ended(id, new AbortController().signal)));
+  await Promise.all([runner, other].map((one) => one.ended(id, new AbortController().signal)));
 });
 
 it('the start of a process is told with and without /proc', async () => {
