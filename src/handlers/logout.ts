@@ -36,6 +36,8 @@ export function logoutHandler(context: Context): Handler {
         client.fail(ANSWERS.unavailable);
       } else if (outcome.done) {
         client.send(ANSWERS.loggedOut);
+        const { accountId, username, known } = session;
+        if (!logoutRevokesToken) context.tokens.remember(known.state.token, accountId, username);
       } else {
         await refuse(context, client, session, outcome);
       }

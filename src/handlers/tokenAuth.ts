@@ -26,33 +26,49 @@ export function tokenAuthHandler(context: Context): Handler {
         }
       }
 
-      // 2. is it a token, and whose
-      const found = await context.tokens.find(payload.token);
+      // 2. if its session has ended here, and nothing has happened to it since, another one begins at once
+      const { tokens } = context;
+      const recalled = tokens.recall(payload.token);
+      if (recalled) {
+        if (!admitted(context, client, recalled)) return;
+        if (await begin(context, client, recalled, payload.token)) return;
+      }
+
+      // 3. is it a token, and whose
+      const found = await tokens.find(payload.token);
       if (found?.disabledAt !== null) {
         await refuse(context, client, found);
         return;
       }
+      if (!admitted(context, client, found)) return;
 
-      if (!context.changes.admits(found.accountId)) {
-        client.refuse(ANSWERS.tooManyAttempts);
-        return;
-      }
-
-      // 3. resume a session of it, or start one, and answer
+      // 4. resume a session of it, or begin one, and answer
       const answer = authSuccess(found.username, payload.token);
       const resumed =
         found.sessionIds.length > 0 &&
         (await resume(context, client, found, payload.resume === true, answer));
       if (resumed === true) return;
-      if (resumed === false) {
-        const beginning = beginSession(context, client, found);
-        const partition = context.tokens.partitionOf(found);
-        const result = await beginning.commit(operationOf(partition, beginning.change, found.use));
-        if (result.committed) return begun(context, client, found, beginning, result.at, answer);
-      }
-      await refuse(context, client, await context.tokens.find(payload.token)); // revoked meanwhile
+      if (resumed === false && (await begin(context, client, found, payload.token))) return;
+      await refuse(context, client, await tokens.find(payload.token)); // revoked meanwhile
     },
   });
+}
+
+/** Whether the account may change its sessions once more; if not, the client is told. */
+function admitted({ changes }: Context, client: Client, { accountId }: FoundToken): boolean {
+  const isAdmitted = changes.admits(accountId);
+  if (!isAdmitted) client.refuse(ANSWERS.tooManyAttempts);
+  return isAdmitted;
+}
+
+/** Begins a session and answers; false if the token is not as it was found. */
+async function begin(context: Context, client: Client, found: FoundToken, token: string): Promise<boolean> {
+  const beginning = beginSession(context, client, found);
+  const partition = context.tokens.partitionOf(found);
+  const result = await beginning.commit(operationOf(partition, beginning.change, found.use));
+  if (!result.committed) return false;
+  await begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
+  return true;
 }
 
 /** A token that is none, or not any more. Who has the token of an account that is disabled has not guessed it. */

@@ -76,8 +76,12 @@ export function bucketOfToken(token: string): number {
 
 /** What stands for a token in Redis and in the log: 128 bits of its SHA-256, in base64url (22 characters). */
 export function hashToken(token: string): string {
-  return hash('sha256', token.toLowerCase(), 'buffer').toString('base64url', 0, 16);
+  const whole = hash('sha256', token.toLowerCase(), 'base64url'); // a third of the time that it takes by way of a buffer
+  return whole.slice(0, 21) + LAST_LETTERS[sixBits(whole.charCodeAt(21)) >> 4];
 }
+
+/** The 22nd letter of 128 bits in base64url stands for two bits, and four that are 0. */
+const LAST_LETTERS = 'AQgw';
 
 /** Random bytes on stock: asking for few at a time takes long. */
 const stock = Buffer.alloc(6 * 1024);

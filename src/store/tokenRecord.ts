@@ -16,7 +16,7 @@ export interface StoredToken {
 type Body = [accountId: string, username: string, expiresAt: number, disabledAt?: number];
 
 /** Versions of the record, so that what counts on a valid token finds out in its commit. */
-const VALID = 1;
+export const VALID = 1;
 const REVOKED = 2;
 
 /** The write that stores a token. */

@@ -1,4 +1,4 @@
-import { parseRecord } from '../log/operation.js';
+import { NO_KEY, parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { together } from '../redis/together.js';
@@ -6,7 +6,7 @@ import { reading } from '../redis/unavailable.js';
 import type { NewToken } from './accounts.js';
 import type { Change } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
-import { readToken } from './tokenRecord.js';
+import { readToken, VALID } from './tokenRecord.js';
 
 /** A token that is stored, and the sessions that could be resumed with it. */
 export interface FoundToken {
@@ -20,6 +20,14 @@ export interface FoundToken {
   readonly sessionIds: readonly string[];
   /** Commit together with what the token is used for: notes when, and fails if it has been revoked meanwhile. */
   readonly use: Change;
+}
+
+/** Tokens that a node remembers. */
+const REMEMBERED = 10_000;
+
+interface RememberedToken extends FoundToken {
+  /** Whether its session has ended here, and it has not been recalled since. */
+  hasLeft: boolean;
 }
 
 /** Sessions of a token that are looked at when one is to be resumed. */
@@ -52,6 +60,8 @@ type Found = [record: string, sessionIds: string[]];
 
 /** The tokens in Redis. */
 export class Tokens {
+  /** Those whose sessions have ended here, by their hashes. */
+  private readonly remembered = new Map<string, RememberedToken>();
   /** By partition. */
   private readonly lookups: ((lookup: Lookup) => Promise<Found>)[] = [];
 
@@ -91,6 +101,47 @@ export class Tokens {
         writes: [['stamp', this.keys.tokenUses(bucket), token]],
       },
     };
+  }
+
+  /** The session of a token (its hash) has ended here. Who comes back with it most likely finds it as it was: see `recall`. */
+  remember(token: string, accountId: string, username: string): void {
+    const { remembered, keys } = this;
+    const known = remembered.get(token);
+    if (known) {
+      known.hasLeft = true;
+      return;
+    }
+    const bucket = bucketOfId(accountId);
+    const partition = keys.partitionOf(bucket);
+    const use: Change = {
+      checks: [
+        { key: keys.token(partition, token), version: VALID },
+        { key: keys.tokenSessions(partition, token), version: NO_KEY },
+      ],
+      events: [],
+      writes: [['stamp', keys.tokenUses(bucket), token]],
+    };
+    remembered.set(token, {
+      token,
+      accountId,
+      username,
+      disabledAt: null,
+      sessionIds: [],
+      use,
+      hasLeft: true,
+    });
+    if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value!);
+  }
+
+  /**
+   * A token that was remembered, once each time, without asking Redis: taken to be valid and to have no session. Whether
+   * that is so, the commit of what it is used for finds out by the checks of `use`; if they fail, look it up by `find`.
+   */
+  recall(text: string): FoundToken | undefined {
+    const known = this.remembered.get(hashToken(text));
+    if (!known?.hasLeft) return undefined;
+    known.hasLeft = false;
+    return known;
   }
 
   /** Those of a partition that are looked up in one turn of the event loop travel together. */

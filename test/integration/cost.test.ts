@@ -80,6 +80,13 @@ describe('what a node costs', () => {
       expect(await commandsOf(enters)).toEqual(['eval', 'eval']);
     });
 
+    it('token_auth where the session of the token has ended before: one script', async () => {
+      await enter(accounts[6]!);
+      await logout(client);
+      const enters = () => tokenAuth(client, accounts[6]!.token);
+      expect(await commandsOf(enters)).toEqual(['eval']);
+    });
+
     it('logout: one script', async () => {
       await enter(accounts[1]!);
       expect(await commandsOf(() => logout(client))).toEqual(['eval']);
