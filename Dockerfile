@@ -25,7 +25,7 @@ LABEL org.opencontainers.image.title="OpenChamp session server" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=32
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=64
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY schemas/ schemas/

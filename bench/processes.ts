@@ -12,7 +12,7 @@ import { type Account, readAccounts } from '../src/load/accounts.js';
 import type { Report } from './measurement.js';
 
 /** Those of `npm start` and of the image. */
-const NODE_OPTIONS = ['--max-semi-space-size=32'];
+const NODE_OPTIONS = ['--max-semi-space-size=64'];
 const COLLECT = new URL('./collect.js', import.meta.url).href;
 const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url));
 

@@ -15,7 +15,7 @@ export interface NodeOptions {
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 
 /** As `npm start` and the image have it: with less, what is in flight under load is copied again and again. */
-const NODE_FLAGS = ['--max-semi-space-size=32'];
+const NODE_FLAGS = ['--max-semi-space-size=64'];
 
 /** Beyond DRAIN_SECONDS, until a node that was told to end is killed, in ms. */
 const GRACE_MS = 10_000;
