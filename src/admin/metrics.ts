@@ -140,15 +140,25 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
   });
 
+  /** Gives the numbers to count up, plain ones: each change of a session is counted. */
   const counterBy = <Value extends string>(
     name: string,
     help: string,
     label: string,
     values: Record<Value, 0>,
   ) => {
-    const counter = new Counter({ name, help, labelNames: [label], registers });
-    for (const value of Object.keys(values)) counter.inc({ [label]: value }, 0);
-    return new Map(Object.keys(values).map((value) => [value as Value, counter.labels({ [label]: value })]));
+    const counts: Record<Value, number> = { ...values };
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const value in counts) this.inc({ [label]: value }, counts[value]);
+      },
+    });
+    return counts;
   };
   const sessionEvents = counterBy(
     'openchamp_session_events_total',
@@ -220,9 +230,9 @@ export function createMetrics(sources: MetricSources): Metrics {
       histogram.observe(waitedMs / 1000);
     },
     sessionEvent(event) {
-      sessionEvents.get(event.type)!.inc();
-      if (event.type === 'session.logged_out') logouts.get(event.data.by)!.inc();
-      if (event.type === 'session.detached') detaches.get(event.data.reason)!.inc();
+      sessionEvents[event.type] += 1;
+      if (event.type === 'session.logged_out') logouts[event.data.by] += 1;
+      if (event.type === 'session.detached') detaches[event.data.reason] += 1;
     },
   };
 }
