@@ -1,11 +1,12 @@
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS } from '../protocol/answers.js';
+import { isLive } from '../session/state.js';
 import { noChange } from '../store/change.js';
 import { within } from '../within.js';
 import type { Context } from './context.js';
 import { type Handler, handler } from './handler.js';
 import { leaving, settleHeld } from './hold.js';
-import { endOthers } from './others.js';
+import { endOne, endOthers } from './others.js';
 
 /** `logout_all`: revokes the tokens of the account and ends its sessions, on every node; this connection's last. */
 export function logoutAllHandler(context: Context): Handler {
@@ -40,9 +41,9 @@ async function endAll(context: Context, session: HeldSession): Promise<void> {
   const revoke = { type: 'revokeTokens', reason: 'account' } as const;
   await untilDone(() => accounts.execute(accountId, username, revoke, noChange, commit));
   await endOthers(context, session, () => true);
-  await settleHeld(context, session, {
-    type: 'logOut',
-    by: 'client',
-    attachment: known.state.attachment,
-  });
+  const { attachment } = known.state;
+  const outcome = await settleHeld(context, session, { type: 'logOut', by: 'client', attachment });
+  if (outcome.done || !isLive(outcome.state)) return;
+  // it was taken over just before the tokens were revoked
+  await endOne(context, session.id);
 }

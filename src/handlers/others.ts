@@ -9,17 +9,22 @@ import type { Context } from './context.js';
  * @throws CommitterClosed when the process is ending
  */
 export async function endOthers(
-  { sessions, publisher, untilDone }: Context,
+  context: Context,
   { id, accountId }: HeldSession,
   areMeant: (state: LiveState) => boolean,
 ): Promise<void> {
+  const { sessions, untilDone } = context;
   const live = await untilDone(() => sessions.loadAll(accountId));
   const others = [...live].filter(([other, { state }]) => other !== id && areMeant(state));
-  await Promise.all(
-    others.map(([other]) =>
-      endFromOutside(publisher, other, { type: 'logOut', by: 'account' }, (session, command) =>
-        sessions.settle(session, command),
-      ),
-    ),
+  await Promise.all(others.map(([other]) => endOne(context, other)));
+}
+
+/**
+ * Ends a session on behalf of its account, on whichever node it is.
+ * @throws CommitterClosed when the process is ending
+ */
+export async function endOne({ sessions, publisher }: Context, sessionId: string): Promise<void> {
+  await endFromOutside(publisher, sessionId, { type: 'logOut', by: 'account' }, (id, command) =>
+    sessions.settle(id, command),
   );
 }
