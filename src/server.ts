@@ -103,7 +103,7 @@ export async function startServer(
   const dismissed = new Promise<string>((resolve) => {
     dismiss = resolve;
   });
-  const presence = new Presence<Client>();
+  const presence: Presence<Client> = new Presence((session) => leases.lossOf(session));
   const leases = new Leases({
     redis,
     keys,

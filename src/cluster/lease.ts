@@ -3,6 +3,7 @@ import type { RedisClient } from '../redis/client.js';
 import type { RedisClock } from '../redis/clock.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
+import type { HeldSession } from './presence.js';
 
 /** What a gateway node says of itself with its lease. */
 export interface NodeReport {
@@ -72,8 +73,13 @@ export class Leases {
    * When others may last have taken this node for lost, by `performance.now()`: when its lease was found to have run out,
    * or now, if it has not been renewed for so long that it may have.
    */
-  get lostAt(): number {
+  private get lostAt(): number {
     return this.isOverdue ? performance.now() : this.foundLostAt;
+  }
+
+  /** Why a session that was held here is somebody else's now. @param session as it was held */
+  lossOf({ heldSince }: Pick<HeldSession, 'heldSince'>): 'lost' | 'taken_over' {
+    return this.lostAt > heldSince ? 'lost' : 'taken_over';
   }
 
   /** Whether the lease has not been renewed for so long that it may have run out, and its sessions may be elsewhere. */

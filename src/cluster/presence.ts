@@ -43,13 +43,16 @@ export class Presence<H extends Holder = Holder> {
   private readonly early = new Map<string, Loss>();
   private readonly leaving = new Set<string>();
 
+  /** @param lossOf why another connection of this node may have a session now that is still held by one that was not told yet */
+  constructor(private readonly lossOf: (session: HeldSession) => Loss = () => 'taken_over') {}
+
   get size(): number {
     return this.holders.size;
   }
 
   /**
    * Notes that a connection has a session from now on. If the session was lost meanwhile, that is passed on at once. Should
-   * another connection of this node have had it (the node was taken for lost, and that connection with it), it is told.
+   * another connection of this node have had it, and not heard yet that it was taken over or lost, it is told.
    */
   hold(holder: H, session: HeldSession): void {
     for (const concerned of [concern(session.id, holder.number), concern(session.id)]) {
@@ -60,7 +63,8 @@ export class Presence<H extends Holder = Holder> {
         return;
       }
     }
-    if (this.holders.has(session.id)) this.lose(session.id, 'lost');
+    const previous = this.holders.get(session.id)?.session;
+    if (previous) this.lose(session.id, this.lossOf(previous));
     holder.session = session;
     this.holders.set(session.id, holder);
   }

@@ -123,7 +123,7 @@ export class Reconciler {
       }
       return;
     }
-    presence.lose(id, leases.lostAt > heldSince ? 'lost' : 'taken_over');
+    presence.lose(id, leases.lossOf({ heldSince }));
   }
 
   /** Redis says a session is held here, and it isn't. What is just being begun or ended is left alone. */

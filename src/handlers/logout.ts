@@ -79,6 +79,5 @@ async function refuse(
   if (who) client.send(loggedOutBy(who));
   client.refuse(ANSWERS.authRequired);
   if (hasEnded) return;
-  const wasLost = context.leases.lostAt > session.heldSince;
-  client.close(wasLost ? CLOSE.sessionLost : CLOSE.takenOver);
+  client.close(context.leases.lossOf(session) === 'lost' ? CLOSE.sessionLost : CLOSE.takenOver);
 }

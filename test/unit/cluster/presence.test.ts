@@ -119,15 +119,22 @@ describe('presence', () => {
     expect(presence.size).toBe(0);
   });
 
-  it('tells the connection that had a session when another one of the node holds it', () => {
-    const [old, fresh] = [new TestHolder(1), new TestHolder(2)];
-    presence.hold(old, session('s'));
-    presence.hold(fresh, session('s'));
-    expect(old).toMatchObject({ session: null, told: ['lost'] });
-    expect(presence.holderOf('s')).toBe(fresh);
-    presence.release(old);
-    expect(presence.holderOf('s')).toBe(fresh);
-  });
+  it.each([
+    ['taken_over', 'taken over'],
+    ['lost', 'lost'],
+  ] as const)(
+    'tells the connection that had a session when another one of the node holds it: %s',
+    (loss, told) => {
+      presence = new Presence(() => loss);
+      const [old, fresh] = [new TestHolder(1), new TestHolder(2)];
+      presence.hold(old, session('s'));
+      presence.hold(fresh, session('s'));
+      expect(old).toMatchObject({ session: null, told: [told] });
+      expect(presence.holderOf('s')).toBe(fresh);
+      presence.release(old);
+      expect(presence.holderOf('s')).toBe(fresh);
+    },
+  );
 
   it('is concerned with a session that was released until its end is recorded', () => {
     const holder = new TestHolder(1);
