@@ -122,9 +122,9 @@ export class Presence<H extends Holder = Holder> {
     return this.holders.get(sessionId);
   }
 
-  /** All sessions that are held now. */
-  held(): HeldSession[] {
-    return [...this.holders.values()].map((holder) => holder.session!);
+  /** All sessions that are held, also for who takes several turns of the event loop to look at them. */
+  *held(): Generator<HeldSession> {
+    for (const { session } of this.holders.values()) if (session) yield session;
   }
 
   /** Keeps what is known of a session in step with a commit. */

@@ -35,13 +35,13 @@ describe('presence', () => {
     presence.hold(two, session('t'));
     expect(presence.size).toBe(2);
     expect(presence.holderOf('s')).toBe(one);
-    expect(presence.held().map(({ id }) => id)).toEqual(['s', 't']);
+    expect([...presence.held()].map(({ id }) => id)).toEqual(['s', 't']);
 
     expect(presence.release(one)?.id).toBe('s');
     expect(one.session).toBeNull();
     expect(presence.release(one)).toBeNull();
     expect(presence.holderOf('s')).toBeUndefined();
-    expect(presence.held().map(({ id }) => id)).toEqual(['t']);
+    expect([...presence.held()].map(({ id }) => id)).toEqual(['t']);
     expect([...one.told, ...two.told]).toEqual([]);
   });
 
