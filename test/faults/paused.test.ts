@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { hashToken } from '../../src/store/ids.js';
 import { logout } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
+import { eventsBySubject } from '../support/fleet.js';
 import { enter } from '../support/players.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
@@ -24,9 +26,14 @@ it(
       const [paused, other] = storm.nodes as [(typeof storm.nodes)[0], (typeof storm.nodes)[0]];
       const accounts = await fleet.seed(HELD, `held${performance.now().toFixed()}_`);
       const players = await Promise.all(accounts.map((account) => enter(paused, account, false, DEAF)));
+      const tokens = new Set(accounts.map(({ token }) => hashToken(token)));
       const reaped = async () => {
-        const sessions = await Promise.all(accounts.map(({ token }) => fleet.sessionsOf(token)));
-        return sessions.every(([events]) => events?.at(-1)?.data.reason === 'node_lost');
+        const sessions = [...eventsBySubject(await fleet.log()).values()].filter(
+          ([first]) => first?.type === 'session.started' && tokens.has(String(first.data.token)),
+        );
+        return (
+          sessions.length === HELD && sessions.every((events) => events.at(-1)?.data.reason === 'node_lost')
+        );
       };
 
       paused.kill('SIGSTOP');

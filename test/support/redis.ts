@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Environment } from './cliProcess.js';
 import { tempDir } from './guardian.js';
 import { onFreePorts } from './ports.js';
 import { RedisServer } from './redisServer.js';
@@ -13,6 +14,8 @@ export interface StartRedisOptions {
   readonly dir?: string;
   /** Size of a disk of its own that the data are on, in bytes; it takes root's rights. Default: that of the directory. */
   readonly diskBytes?: number;
+  /** More variables of its environment. */
+  readonly env?: Environment;
   /** More configuration, as on the command line: `['--maxmemory', '10mb']`. */
   readonly args?: readonly string[];
 }
@@ -35,13 +38,7 @@ export async function startRedisOn(port: number, options: StartRedisOptions = {}
     'shutdown-timeout 0',
     'repl-diskless-sync-delay 0',
   ];
-  return startConfigured(
-    port,
-    [...dataLines, ...configLines(options.args ?? [])],
-    options.dir,
-    false,
-    options.diskBytes,
-  );
+  return startConfigured(port, [...dataLines, ...configLines(options.args ?? [])], options);
 }
 
 /**
@@ -50,19 +47,18 @@ export async function startRedisOn(port: number, options: StartRedisOptions = {}
  * @throws PortTakenError
  */
 export async function startSentinelOn(port: number, lines: readonly string[]): Promise<RedisServer> {
-  return startConfigured(port, lines, undefined, true);
+  return startConfigured(port, lines, { sentinel: true });
 }
 
 async function startConfigured(
   port: number,
   lines: readonly string[],
-  givenDir: string | undefined,
-  sentinel: boolean,
-  diskBytes?: number,
+  place: StartRedisOptions & { readonly sentinel?: boolean },
 ): Promise<RedisServer> {
-  const dir = givenDir ?? tempDir();
+  const { dir = tempDir(), sentinel = false, diskBytes, env } = place;
   await mkdir(dir, { recursive: true });
-  const server = new RedisServer({ port, dir, temporary: givenDir === undefined, sentinel, diskBytes });
+  const temporary = place.dir === undefined;
+  const server = new RedisServer({ port, dir, temporary, sentinel, diskBytes, env });
   const common = [
     `port ${port}`,
     'bind 127.0.0.1',

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
+import type { Environment } from './cliProcess.js';
 import { eventually } from './eventually.js';
 import { spawnGuarded } from './guardian.js';
 import { PortTakenError } from './ports.js';
@@ -17,6 +18,8 @@ export interface RedisPlace {
   readonly sentinel: boolean;
   /** Size of a disk of its own, see `onOwnDisk`. */
   readonly diskBytes?: number | undefined;
+  /** More variables of its environment. */
+  readonly env?: Environment | undefined;
 }
 
 /** How long a server may take to start or to stop, in ms. */
@@ -81,10 +84,14 @@ export class RedisServer {
    */
   async start(): Promise<void> {
     if (this.running) throw new Error(`redis-server on port ${this.port} is already running`);
-    const { sentinel, diskBytes } = this.place;
+    const { sentinel, diskBytes, env } = this.place;
     const args = [join(this.dir, 'redis.conf'), ...(sentinel ? ['--sentinel'] : [])];
     const [program, ...rest] = diskBytes ? onOwnDisk(this.dir, diskBytes, args) : ['redis-server', ...args];
-    const child = spawnGuarded(program!, rest, { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawnGuarded(program!, rest, {
+      cwd: this.dir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.child = child;
     this.output = '';
     const collect = (chunk: Buffer) => {

@@ -18,14 +18,17 @@ export interface ReckoningOptions {
   readonly losesNodes?: boolean;
   /** Whether nodes were drained. */
   readonly drains?: boolean;
-  /** What may be missing though it was acknowledged, if anything may: by the wall clock, when that was, in ms. */
-  readonly isExcused?: (time: number) => boolean;
+  /** Whether what was recorded between two times may be missing though it was acknowledged: by the wall clock, in ms. */
+  readonly isExcused?: (from: number, to: number) => boolean;
   /** How long a detached session lives at least, in ms. */
   readonly resumeMs: number;
 }
 
 /** By how much the clock of Redis and ours may differ, both being of this machine, in ms. */
 const SLACK_MS = 5;
+
+/** What is promised for later is recorded so long after Redis is back, in ms. */
+const LATE_MS = 20_000;
 
 /** A node that goes leaves unread what comes so long before the end of a connection, in ms. */
 const UNREAD_MS = 2000;
@@ -145,7 +148,7 @@ class Reckoning {
   }
 
   private miss(act: Act, what: string): void {
-    if (this.options.isExcused?.(act.endedAt)) return;
+    if (this.options.isExcused?.(act.askedAt, act.endedAt)) return;
     this.found.push(`${describe(act)}, but there is no ${what}: ${this.story(act)}`);
   }
 
@@ -174,7 +177,8 @@ class Reckoning {
       case 'account.registered':
         return previous === undefined;
       case 'token.issued':
-        return previous?.entry.type === 'account.registered' || this.isCaused(step, 'login');
+        // a login issues it together with its session
+        return previous?.entry.type === 'account.registered' || this.isUsed(String(entry.data.token));
       case 'session.started':
         return this.isCaused(step, this.tokens.get(entry.subject) === this.token ? 'token_auth' : 'login');
       case 'session.resumed':
@@ -213,7 +217,8 @@ class Reckoning {
   /** Takes an act that was asked for before an event, on its session, and is not yet known to have done anything. */
   private isCaused(step: Step, ...requests: Request[]): boolean {
     const { isExact } = this.options;
-    const cause = this.causes.find(
+    // the last one: what was promised before it is excused, or it would have ended the session already
+    const cause = this.causes.findLast(
       ({ act, sessions, isUsed }) =>
         !isUsed &&
         requests.includes(act.request) &&
@@ -231,7 +236,7 @@ class Reckoning {
     if (this.options.promisesDie) return;
     for (const { act, sessions, isUsed } of this.causes) {
       if (act.request !== 'logout' || act.outcome !== 'later' || isUsed) continue;
-      if (this.options.isExcused?.(act.askedAt)) continue;
+      if (this.options.isExcused?.(act.askedAt, act.askedAt + LATE_MS)) continue;
       const hasMovedOn = this.steps.some(
         (step) =>
           isBeginning(step) &&
@@ -249,6 +254,11 @@ class Reckoning {
     if (left > visits && !this.options.isExcused) {
       this.found.push(`${left} times left, but only ${visits} connections`);
     }
+  }
+
+  /** Whether a session was begun with a token. */
+  private isUsed(token: string): boolean {
+    return this.steps.some(({ entry: { type, data } }) => type === 'session.started' && data.token === token);
   }
 
   private get token(): string {

@@ -16,9 +16,12 @@ const NODES = /^\{\d+\}:nodes$/;
 
 /** Display names that sessions have, and what was reserved and not confirmed. */
 const CLAIM = /^\{(\d+)\}:claim:name:(\S+)$/;
-const RESERVATIONS = /^\{\d+\}:reservations$/;
+const RESERVATIONS = /^\{\d+\}:(?:reservations|freed)$/;
 
-/** After this time a reservation that nobody has confirmed is given up, with some time to do it in. */
+/**
+ * After this time a reservation that nobody has confirmed is given up, with some time to do it in; a freed name that is
+ * reserved waits for that.
+ */
 const RESERVED_MS = 70_000;
 
 /** What BullMQ keeps of a queue: its settings, the last events, schedules, and jobs, of which few are remembered. */

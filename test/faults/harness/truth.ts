@@ -67,7 +67,7 @@ async function expectTokens(
   { nodes, isExcused = () => false }: TruthOptions,
 ): Promise<void> {
   const given = players.flatMap(({ diary }) =>
-    diary.filter(({ request, endedAt }) => request === 'login' && !isExcused(endedAt)),
+    diary.filter(({ request, askedAt, endedAt }) => request === 'login' && !isExcused(askedAt, endedAt)),
   );
   const tokens = [
     ...players.slice(-SAMPLE).map(({ account }) => account.token),
