@@ -24,7 +24,7 @@ const AT_ONCE = 2048;
  * Makes accounts with a token each, all with the same password, which is hashed once. An account that is there already
  * gets a new token and keeps its password.
  * @returns how many were new
- * @throws Error when the file can't be written
+ * @throws Error when the file can't be written, or a name is in use as a display name
  */
 export async function seed(deployment: Deployment, request: SeedRequest): Promise<number> {
   const out = createWriteStream(request.out, { mode: 0o600 });
@@ -51,18 +51,24 @@ export async function seed(deployment: Deployment, request: SeedRequest): Promis
   return created;
 }
 
-/** @returns whether the account is new */
+/** @returns whether the account is new @throws Error when its name is a display name */
 async function make(
-  { accounts, committer }: Deployment,
+  { accounts, names, committer }: Deployment,
   username: string,
   passwordHash: string,
   token: NewToken,
 ): Promise<boolean> {
   const commit: Commit = (operation) => committer.commit(operation);
   const credentials = accounts.credentials(username, passwordHash);
-  if ((await accounts.register(credentials, token, noChange, commit)) !== null) return true;
-  const existing = await accounts.find(username);
-  if (!existing) throw new Error(`${username} is gone while its token is being made`);
-  await accounts.execute(existing.accountId, username, { type: 'issueToken', ...token }, noChange, commit);
-  return false;
+  for (;;) {
+    const at = await accounts.register(credentials, token, names.guard(username), commit);
+    if (at !== null) return true;
+    const existing = await accounts.find(username);
+    if (existing) {
+      const issue = { type: 'issueToken', ...token } as const;
+      await accounts.execute(existing.accountId, username, issue, noChange, commit);
+      return false;
+    }
+    if (!(await names.isFree(username))) throw new Error(`${username} is in use as a display name.`);
+  }
 }

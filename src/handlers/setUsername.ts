@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { displayNameOf } from '../account/names.js';
 import type { HeldSession } from '../cluster/presence.js';
 import { ANSWERS, displayNameUpdated } from '../protocol/answers.js';
+import { Unavailable } from '../redis/unavailable.js';
 import { isLive } from '../session/state.js';
 import { noChange } from '../store/change.js';
 import { settleClaim } from './claim.js';
@@ -39,27 +41,36 @@ export function setUsernameHandler(context: Context): Handler {
         await rename(context, client, session, null, noChange);
         return;
       }
-      const claim = await context.names.reserve(name, accountId, inTime(context, leaveToSweep));
-      if (!claim) {
-        client.refuse(ANSWERS.invalidPayload);
-        return;
-      }
+      for (let attempt = 1; ; attempt++) {
+        const claim = await context.names.reserve(name, accountId, inTime(context, leaveToSweep));
+        if (!claim) {
+          client.refuse(ANSWERS.invalidPayload);
+          return;
+        }
 
-      // 3. record it, and answer
-      await rename(context, client, session, name, context.claims.guard(claim));
-      settleClaim(context, claim);
+        // 3. record it, and answer; again if another session of the account was about to have the name, too
+        const isOver = await rename(context, client, session, name, context.claims.guard(claim));
+        settleClaim(context, claim);
+        if (isOver) return;
+        if (attempt === ATTEMPTS) throw new Unavailable();
+        await delay(Math.random() * PAUSE_MS * attempt); // or the two hinder each other once more
+      }
     },
   });
 }
 
-/** @param name null: the account's own again */
+/** Times that a name is tried to be had while other sessions of the account try, too, and the pause between them, in ms. */
+const ATTEMPTS = 5;
+const PAUSE_MS = 20;
+
+/** @param name null: the account's own again @returns false if the reservation was given up; nothing is answered then */
 async function rename(
   context: Context,
   client: Client,
   session: HeldSession,
   name: string | null,
   also: typeof noChange,
-): Promise<void> {
+): Promise<boolean> {
   const { attachment } = session.known.state;
   const outcome = await executeHeld(
     context,
@@ -68,14 +79,14 @@ async function rename(
     { displayName: name, also, commit: inTime(context, () => refresh(context, session.id)) },
   );
   if (!outcome.done) {
-    // somebody else has ended the session or taken it over, or the name was given up: it took too long
-    if (outcome.refused === 'guarded') client.fail(ANSWERS.unavailable);
-    else client.refuse(ANSWERS.authRequired);
-    return;
+    if (outcome.refused === 'guarded') return false;
+    client.refuse(ANSWERS.authRequired); // somebody else has ended the session or taken it over
+    return true;
   }
   const { after } = outcome;
   if (isLive(after.state)) context.presence.update(session.id, { ...after, state: after.state });
   client.send(displayNameUpdated(name ?? session.username));
+  return true;
 }
 
 /** A name that came through after its client had been told that it could not. */

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { each } from '../each.js';
+import { LATEST_COMMIT_MS } from '../log/lane.js';
 import { type Check, NO_RECORD, parseRecord, type StoredRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
@@ -30,9 +31,6 @@ type Body = [state: 'reserved' | 'confirmed', owner: string];
 
 /** Versions must survive the JSON of Redis' Lua, which writes 14 digits. */
 const MAX_VERSION = 2 ** 46;
-
-/** How long a fence stands, in ms: longer than any node could still hold back a commit. */
-const FENCE_MS = 7 * 24 * 3600 * 1000;
 
 /** How long a reservation may wait to be settled by who has made it, in ms. */
 const RESERVATION_MS = 60_000;
@@ -126,7 +124,7 @@ export class Claims {
       partition: this.keys.partitionOf(bucketOfId(owner)),
       checks: [],
       events: [],
-      writes: [['put', key, '', 1, '', now + FENCE_MS]],
+      writes: [['put', key, '', 1, '', now + LATEST_COMMIT_MS]],
     });
   }
 

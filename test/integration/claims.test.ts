@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { seed } from '../../src/commands/seed.js';
+import { LATEST_COMMIT_MS } from '../../src/log/lane.js';
 import { isLive } from '../../src/session/state.js';
 import type { Claim } from '../../src/store/claims.js';
 import { bucketOfUsername, hashName } from '../../src/store/ids.js';
 import type { Outcome } from '../../src/store/sessions.js';
+import { tempDir } from '../support/guardian.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { type Player, Scene } from '../support/scene.js';
 
@@ -177,6 +181,14 @@ describe('the claim of a display name', () => {
     },
   );
 
+  it('that was given up is remembered as long as a commit could still come, and no longer', async () => {
+    await reserved(one);
+    await sweep(LATER_MS);
+    const { redis: client } = scene.deployment;
+    const [fence] = await client.servers[0]!.keys(`${scene.prefix}*:fence:*`);
+    expect(await client.raw.pttl(fence!)).toBeLessThanOrEqual(LATEST_COMMIT_MS);
+  });
+
   it('is dropped from the index of reservations if it is there no more', async () => {
     await reserved(one);
     const { keys, redis: client } = scene.deployment;
@@ -198,6 +210,27 @@ describe('the claim of a display name', () => {
     expect(await accounts.register(credentials, null, guard, commit)).not.toBeNull();
     expect(await reserve(one)).toBeNull();
     expect(await names.accountOf(NAME)).toBe(credentials.accountId);
+  });
+
+  it('keeps `seed` from the name', async () => {
+    const name = 'seeded000001';
+    const session = await scene.begin(one);
+    const claim = await reserve(one, name);
+    await rename(session, claim, name);
+    const out = join(tempDir(), 'tokens');
+    const request = {
+      users: 1,
+      out,
+      prefix: 'seeded',
+      password: 'secret1',
+      tokenTtlMs: 1000,
+      tokensPerAccount: 1,
+    };
+    await expect(seed(scene.deployment, request)).rejects.toThrow(`${name} is in use as a display name`);
+    await scene.deployment.claims.settle(claim!);
+    await rename(session, null, null);
+    expect(await seed(scene.deployment, request)).toBe(1);
+    expect(await seed(scene.deployment, request)).toBe(0); // only a new token
   });
 
   /** How many freed names are still to be seen to. */
