@@ -297,7 +297,7 @@ export async function startServer(
       const isFlushed = await committer.flush(timeLeft());
       await new Promise((resolve) => setTimeout(resolve, CLOSING_MS)); // for the closing frames to get out
       gateway.close();
-      bus.close();
+      await within(CLOSING_MS, bus.close());
       await within(CLOSING_MS, matchJobs.close());
       await leases.release();
       return isFlushed && haveEnded && haveLeft === true;

@@ -32,9 +32,14 @@ export interface BusOptions {
   readonly onDrain: (by: string) => void;
 }
 
-/** A node that has not been heard for three of its heartbeats is not there. */
-export const HEARTBEAT_MS = 1000;
+/** How often a node says how many connections it has, in ms. */
+const HEARTBEAT_MS = 500;
+
+/** A node that has not been heard for three of its heartbeats is not there: no number is older than two seconds. */
 export const SILENCE_MS = 3 * HEARTBEAT_MS;
+
+/** A subscription that hears nothing for so long, not even the node's own heartbeat, has gone deaf, in ms. */
+const DEAF_MS = 3000;
 
 const SUBSCRIBE_TIMEOUT_MS = 5000;
 
@@ -69,10 +74,12 @@ export class Bus {
     this.timer = setInterval(() => this.beat(), HEARTBEAT_MS);
   }
 
-  close(): void {
+  /** Hears nothing any more, and says that the node has no connections. Never rejects. */
+  async close(): Promise<void> {
     this.closed = true;
     clearInterval(this.timer);
     this.subscriber?.close();
+    await this.publisher.heartbeat({ node: this.options.node, connections: 0 });
   }
 
   /** Whether the node hears: not only that it has subscribed, but that something has come, be it its own heartbeat. */
@@ -119,7 +126,7 @@ export class Bus {
   private beat(): void {
     const { redis, node, connections, logger } = this.options;
     if (!redis.isReady || this.subscribedAt === 0) return;
-    if (performance.now() - Math.max(this.subscribedAt, this.heardAt) > SILENCE_MS) {
+    if (performance.now() - Math.max(this.subscribedAt, this.heardAt) > DEAF_MS) {
       logger.warn('bus subscription has gone deaf');
       this.subscriber?.close();
       return;

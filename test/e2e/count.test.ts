@@ -88,7 +88,18 @@ describe('count, over three nodes', () => {
     await expectCount(33);
     nodes[1]!.kill('SIGKILL');
     await expectCount(22, [askers[0]!, askers[2]!]);
+
+    const beats = new Map<string, number>();
+    const channel = `${fleet.env.KEY_PREFIX}{bus}:heartbeats`;
+    const listener = redis.client();
+    await listener.subscribe(channel);
+    listener.on('message', (_, text) => {
+      const { node, connections } = JSON.parse(text);
+      beats.set(node, connections);
+    });
+    await expect.poll(() => [...beats.values()].sort(), SOON).toEqual([1, 21]);
     expect((await nodes[2]!.stop()).code).toBe(0);
+    expect([...beats.values()].sort()).toEqual([0, 1]); // it has said so
     await expectCount(1, [askers[0]!]);
     nodes.push(await fleet.serve());
     await strangers(3, 2);
