@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
 import { connect } from '../support/client.js';
 import { logout, register, setUsername } from '../support/conversation.js';
 import {
@@ -11,28 +12,28 @@ import {
 import { type Account, Fleet, PASSWORD } from '../support/fleet.js';
 import { enter, type Player } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const TAKEN = registrationError('Username already exists');
 const RACERS = 30;
-const ROUNDS = 40;
+const ROUNDS = 20;
 
-describe('a name that several want at once', () => {
-  let redis: RedisServer;
+// on a Cluster the name, its claim and the account that wants it may be on different servers
+describe.each([SINGLE, CLUSTER])('a name that several want at once, on $name', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];
   let accounts: Account[];
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ PARTITIONS: '4', ...backend.env }, backend.client());
     nodes = await Promise.all([fleet.serve(), fleet.serve()]);
     accounts = await fleet.seed(100);
   });
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   const player = (i: number) => enter(nodes[i % 2]!, accounts.pop()!);
