@@ -1,3 +1,4 @@
+import type { Account } from '../src/load/accounts.js';
 import { Client } from '../src/load/client.js';
 import { textFrame } from '../src/load/frames.js';
 import { beginsWith } from '../src/load/player.js';
@@ -9,10 +10,12 @@ export interface Loop extends Window {
   readonly connections: number;
   /** Messages that each has under way; more than one only with a single step. */
   readonly inFlight: number;
-  /** The steps of each connection; those of the first ones again for further ones. */
-  readonly steps: readonly (readonly Step[])[];
+  readonly steps: readonly Step[];
+  /** One for each connection, if the steps name them. */
+  readonly accounts: readonly Account[];
 }
 
+/** One message and its answer. In both, `{1}` is the name of the connection's account, and `{2}` its token. */
 export interface Step {
   readonly send: string;
   /** What the answer must begin with. */
@@ -79,11 +82,13 @@ class Looper {
 }
 
 async function run(loop: Loop): Promise<void> {
-  const { url, connections, inFlight, steps } = loop;
-  const loopers = Array.from(
-    { length: connections },
-    (_, i) => new Looper(steps[i % steps.length]!, inFlight),
-  );
+  const { url, connections, inFlight, steps, accounts } = loop;
+  const loopers = Array.from({ length: connections }, (_, i) => {
+    const filled = (text: string) =>
+      text.replace('{1}', accounts[i]?.username ?? '').replace('{2}', accounts[i]?.token ?? '');
+    const own = steps.map(({ send, expect }) => ({ send: filled(send), expect: filled(expect) }));
+    return new Looper(own, inFlight);
+  });
   for (let i = 0; i < connections; i += CONNECTING) {
     await Promise.all(loopers.slice(i, i + CONNECTING).map((looper) => looper.connect(url)));
   }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { measure, onTask, type Window } from './measurement.js';
 
@@ -47,8 +48,15 @@ async function run(task: GroupCommits): Promise<void> {
   await measure(() => count, task);
   isOver = true;
   await Promise.all(running);
-  await redis.del(LOG);
+  await forget(redis);
   redis.disconnect();
+}
+
+/** Leaves nothing behind: not the log, and not what the append-only file has of it. */
+async function forget(redis: Redis): Promise<void> {
+  await redis.unlink(LOG);
+  await redis.bgrewriteaof();
+  while (/^aof_rewrite_(in_progress|scheduled):1/m.test(await redis.info('persistence'))) await delay(50);
 }
 
 onTask(run);

@@ -12,11 +12,17 @@ export type Report =
   | { readonly type: 'end'; readonly count: number; readonly seconds: number; readonly cpuSeconds: number }
   | { readonly type: 'failed'; readonly reason: string };
 
-/** Runs the task that this process is sent, and tells when it has failed. The process ends with its parent. */
+/**
+ * Runs the task that this process is sent, and tells when it has failed. The process ends when it is done, and with its
+ * parent.
+ */
 export function onTask<T>(run: (task: T) => Promise<void>): void {
   process.once('disconnect', () => process.exit());
   process.once('message', (task: T) => {
-    run(task).catch((error: unknown) => failed(error instanceof Error ? error.message : String(error)));
+    run(task).then(
+      () => process.disconnect(),
+      (error: unknown) => failed(error instanceof Error ? error.message : String(error)),
+    );
   });
 }
 

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { Account } from '../src/load/accounts.js';
 import { Client } from '../src/load/client.js';
 import { textFrame } from '../src/load/frames.js';
-import type { Gateway } from './processes.js';
+import type { Gateway, RedisServer } from './processes.js';
 
 /** What a session takes that is held open, in bytes. */
 export interface MemoryOfSessions {
@@ -17,15 +16,15 @@ export interface MemoryOfSessions {
 const CONNECTING = 64;
 
 /** Time for what is only needed meanwhile to be given back. */
-const SETTLE_MS = 5000;
+const SETTLE_MS = 3000;
 
 /** Sessions that are there before: what is needed once is there then. */
-const BEFORE = 4000;
+export const BEFORE = 4000;
 
 /** Lets each account begin a session and keep it, and looks at what all but the first ones add to the memory. */
 export async function memoryOfSessions(
   accounts: readonly Account[],
-  { gateway, redis, url }: { gateway: Gateway; redis: { client: Redis }; url: string },
+  { gateway, redis }: { gateway: Gateway; redis: RedisServer },
 ): Promise<MemoryOfSessions> {
   const look = async () => {
     await delay(SETTLE_MS);
@@ -40,7 +39,7 @@ export async function memoryOfSessions(
     await new Promise<void>((resolve, reject) => {
       const lost = (code: number) => reject(new Error(`A session's connection was closed with ${code}.`));
       const opening = Client.open(
-        { url, source: null, insecureTls: false, timeoutMs: 10_000 },
+        { url: gateway.url, source: null, insecureTls: false, timeoutMs: 10_000 },
         { message: () => resolve(), pinged() {}, lost },
       );
       opening.then((client) => {

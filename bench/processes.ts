@@ -1,6 +1,6 @@
-import { type ChildProcess, fork, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { type Account, readAccounts } from '../src/load/accounts.js';
+import type { ScenarioName } from '../src/load/scenarios/scenarios.js';
+import { LoadRun } from './loadRun.js';
 import type { Report } from './measurement.js';
 
 /** Those of `npm start` and of the image. */
@@ -30,34 +32,56 @@ export interface Server {
   readonly port: number;
 }
 
+/** A Redis with an append-only file. */
+export interface RedisServer extends Server {
+  readonly url: string;
+  readonly client: Redis;
+}
+
 export interface Gateway extends Server {
+  /** `ws://127.0.0.1:<port>/ws` */
+  readonly url: string;
+  /** Where its metrics are. */
+  readonly metricsUrl: string;
+  kill(): void;
   /** Resident memory without the part of the heap that nothing is in, after collecting garbage. */
   keptBytes(): Promise<number>;
 }
 
+/** Environment of a process. */
+export type Settings = Readonly<Record<string, string>>;
+
 /** All processes of a run; they end with it. */
 export class Processes {
   private readonly children: ChildProcess[] = [];
+  private readonly clients: Redis[] = [];
+  private readonly parts: Processes[] = [];
+  private redisServers = 0;
+  private files = 0;
   readonly dir = mkdtempSync(join(tmpdir(), 'openchamp-bench-'));
   /** Where accounts are, see `seed`. */
   readonly tokens = join(this.dir, 'tokens.tsv');
 
-  /** A Redis with an append-only file, flushed each second. */
-  async redis(): Promise<Server & { readonly url: string; readonly client: Redis }> {
+  /** Its append-only file is flushed each second, and not written anew: that would be some other row's burden. */
+  async redis(): Promise<RedisServer> {
     const port = await freePort();
+    const dir = join(this.dir, `redis-${this.redisServers++}`);
+    mkdirSync(dir);
     const options = {
       appendonly: 'yes',
       appendfsync: 'everysec',
+      'auto-aof-rewrite-percentage': '0',
       save: '',
       'hash-max-listpack-value': '256',
       bind: '127.0.0.1',
-      dir: this.dir,
+      dir,
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
     const child = this.own(spawn('redis-server', ['--port', String(port), ...args], { stdio: 'ignore' }));
     const url = `redis://127.0.0.1:${port}`;
     const client = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: 100 });
     client.on('error', () => {}); // until it listens
+    this.clients.push(client);
     await client.ping();
     return { pid: child.pid!, port, url, client };
   }
@@ -68,37 +92,93 @@ export class Processes {
     return { pid: child.pid!, port };
   }
 
-  /** A gateway without limits for clients. */
-  async gateway(redisUrl: string): Promise<Gateway> {
+  /** A gateway without limits for clients. @param settings on top of that */
+  async gateway(redisUrl: string, settings: Settings = {}): Promise<Gateway> {
+    const { child, line } = await this.node('serve', redisUrl, settings);
+    const { port, adminPort } = line;
+    return {
+      pid: child.pid!,
+      port,
+      url: `ws://127.0.0.1:${port}/ws`,
+      metricsUrl: `http://127.0.0.1:${adminPort}/metrics`,
+      kill: () => void child.kill('SIGKILL'),
+      async keptBytes() {
+        child.kill('SIGUSR2');
+        return (await messageOf<{ keptBytes: number }>(child)).keptBytes;
+      },
+    };
+  }
+
+  async worker(redisUrl: string, settings: Settings = {}): Promise<{ readonly metricsUrl: string }> {
+    const { line } = await this.node('work', redisUrl, settings);
+    return { metricsUrl: `http://127.0.0.1:${line.adminPort}/metrics` };
+  }
+
+  private async node(command: 'serve' | 'work', redisUrl: string, settings: Settings) {
     const child = this.own(
-      spawn(process.execPath, [...NODE_OPTIONS, '--import', COLLECT, CLI, 'serve'], {
-        env: environment(redisUrl),
+      spawn(process.execPath, [...NODE_OPTIONS, '--import', COLLECT, CLI, command], {
+        env: { ...environment(redisUrl), ...settings },
         stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       }),
     );
-    for await (const line of createInterface(child.stdout!)) {
-      const { msg, port } = JSON.parse(line);
-      if (msg !== 'listening') continue;
+    for await (const text of createInterface(child.stdout!)) {
+      const line = JSON.parse(text) as { msg: string; port: number; adminPort: number };
+      if (line.msg !== 'listening' && line.msg !== 'worker started') continue;
       child.stdout!.resume();
-      const keptBytes = async () => {
-        child.kill('SIGUSR2');
-        return (await messageOf<{ keptBytes: number }>(child)).keptBytes;
-      };
-      return { pid: child.pid!, port, keptBytes };
+      return { child, line };
     }
-    throw new Error('The gateway ended before it listened.');
+    throw new Error(`A process (${command}) ended before it was ready.`);
   }
 
   /** Accounts with a token each, which are then in the file `tokens`. */
   async seed(redisUrl: string, users: number): Promise<Account[]> {
-    const options = { env: environment(redisUrl) };
-    await this.cliWith(options, 'seed', '--users', String(users), '--out', this.tokens);
+    const code = await this.cli(redisUrl, 'seed', '--users', String(users), '--out', this.tokens);
+    if (code !== 0) throw new Error('The accounts could not be made.');
     return readAccounts(this.tokens, users);
   }
 
-  /** Runs a command of the command line to its end. @throws Error when it fails */
-  cli(...args: readonly string[]): Promise<void> {
-    return this.cliWith({}, ...args);
+  /** A file of some of the accounts, as `seed` writes it. @returns its path */
+  accountsFile(accounts: readonly Account[]): string {
+    const file = join(this.dir, `accounts-${this.files++}.tsv`);
+    writeFileSync(file, accounts.map(({ username, token }) => `${username}\t${token}\n`).join(''));
+    return file;
+  }
+
+  /** Runs a command of the command line on a deployment. @returns its exit code */
+  async cli(redisUrl: string, ...args: readonly string[]): Promise<number | null> {
+    const child = this.own(
+      spawn(process.execPath, [CLI, ...args], {
+        env: environment(redisUrl),
+        stdio: ['ignore', 'ignore', 'inherit'],
+      }),
+    );
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code;
+  }
+
+  /** Begins a load test. @param options of `openchamp load`, without their dashes */
+  load(scenario: ScenarioName, options: Readonly<Record<string, string | number>>): LoadRun {
+    const file = join(this.dir, `load-${this.files++}.json`);
+    const args = Object.entries({ ...options, json: file }).flatMap(([name, value]) => [
+      `--${name}`,
+      String(value),
+    ]);
+    const child = spawn(process.execPath, [CLI, 'load', scenario, '--allow-errors', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    return new LoadRun(this.own(child), file);
+  }
+
+  /** Runs another program to its end. @returns what it has printed @throws Error when it fails */
+  async output(program: string, args: readonly string[]): Promise<string> {
+    const child = this.own(spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
+    let output = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`${program} ended with ${code}: ${output}`);
+    return output;
   }
 
   /** Runs a task in a process of its own, and tells what it and the servers did meanwhile. @throws Error when it fails */
@@ -119,7 +199,7 @@ export class Processes {
         continue;
       }
       const after = cpu();
-      child.disconnect();
+      await once(child, 'exit');
       const each = (seconds: number) => (Number.isNaN(seconds) ? null : (seconds / report.count) * 1e6);
       return {
         perSecond: report.count / report.seconds,
@@ -132,20 +212,22 @@ export class Processes {
     }
   }
 
-  private async cliWith(options: SpawnOptions, ...args: readonly string[]): Promise<void> {
-    const child = spawn(process.execPath, [CLI, ...args], {
-      ...options,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let errors = '';
-    child.stderr!.on('data', (chunk) => {
-      errors += chunk;
-    });
-    const [code] = await once(child, 'exit');
-    if (code !== 0) throw new Error(`openchamp ${args[0]} failed: ${errors}`);
+  /** Processes that may end before the others, and end with them. */
+  apart(): Processes {
+    const part = new Processes();
+    this.parts.push(part);
+    return part;
+  }
+
+  /** Ends them, and this process, when it is told to end. */
+  endOnSignals(): void {
+    const interrupted = () => void this.end().then(() => process.exit(130));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   }
 
   async end(): Promise<void> {
+    for (const part of this.parts.splice(0)) await part.end();
+    for (const client of this.clients) client.disconnect();
     for (const child of this.children.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       child.kill();
@@ -181,14 +263,15 @@ function environment(redisUrl: string): NodeJS.ProcessEnv {
     PORT: '0',
     ADMIN_PORT: '0',
     MESSAGE_RATE: '0',
+    CHAT_RATE: '0',
     LOGIN_ATTEMPTS: '0',
     LOGIN_ATTEMPTS_PER_ADDRESS: '0',
     DRAIN_SECONDS: '1',
   };
 }
 
-/** CPU seconds that a process has used; NaN where `/proc` doesn't tell. */
-function cpuSeconds(pid: number | undefined): number {
+/** CPU seconds that a process has used so far; NaN where `/proc` doesn't tell. */
+export function cpuSeconds(pid: number | undefined): number {
   if (pid === undefined || process.platform !== 'linux') return NaN;
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

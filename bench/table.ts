@@ -1,6 +1,6 @@
+import type { RateLatencies } from './loadMaker.js';
 import type { MemoryOfSessions } from './memory.js';
 import type { Measured } from './processes.js';
-import type { RateLatencies } from './rates.js';
 
 /** What is measured in turn. */
 export type Row = 'echo' | 'refusals' | 'events' | 'cycles';
@@ -11,6 +11,14 @@ const NAMES: Readonly<Record<Row, string>> = {
   events: 'group commit, bare Redis (events)',
   cycles: 'token_auth and logout, recorded (cycles)',
 };
+
+/** Everything, measured once. */
+export interface Round {
+  readonly rows: Readonly<Record<Row, Measured>>;
+  /** The same rates in each round. */
+  readonly latencies: readonly RateLatencies[];
+  readonly memory: MemoryOfSessions;
+}
 
 /** Medians of the rounds; ratios are medians of the ratios in each round. */
 export interface Summary {
@@ -25,6 +33,21 @@ export interface Summary {
     /** Events of cycles, two each, to those of the bare Redis. */
     readonly eventsToBareRedis: Spread;
   };
+  readonly latencies: readonly SummaryOfRate[];
+  readonly memory: { readonly sessions: number; readonly gateway: Spread; readonly redis: Spread };
+}
+
+/** Of latencies at a rate, in ms. */
+export interface SummaryOfRate {
+  readonly rate: number;
+  readonly p50: Spread;
+  readonly p99: Spread;
+  readonly max: Spread;
+  readonly lateP99: Spread | null;
+  /** How much of what was due was done: a share. */
+  readonly done: Spread;
+  /** Of all rounds together. */
+  readonly errors: Readonly<Record<string, number>>;
 }
 
 export interface Spread {
@@ -33,80 +56,102 @@ export interface Spread {
   readonly most: number;
 }
 
-export function summarize(rounds: readonly Readonly<Record<Row, Measured>>[]): Summary {
-  const medianOf = (value: (round: Readonly<Record<Row, Measured>>) => number) =>
-    spread(rounds.map(value)).median;
-  const orNull = (row: Row, who: 'server' | 'redis') =>
-    rounds[0]![row].cpu[who] === null ? null : medianOf((round) => round[row].cpu[who]!);
+export function summarize(rounds: readonly Round[]): Summary {
+  const first = rounds[0]!;
+  const spreadOf = (value: (round: Round) => number) => spread(rounds.map(value));
+  const orNull = (value: (round: Round) => number | null) =>
+    value(first) === null ? null : spreadOf((round) => value(round)!);
   const row = (name: Row): Measured => ({
-    perSecond: medianOf((round) => round[name].perSecond),
+    perSecond: spreadOf(({ rows }) => rows[name].perSecond).median,
     cpu: {
-      server: orNull(name, 'server'),
-      redis: orNull(name, 'redis'),
-      load: medianOf((round) => round[name].cpu.load),
+      server: orNull(({ rows }) => rows[name].cpu.server)?.median ?? null,
+      redis: orNull(({ rows }) => rows[name].cpu.redis)?.median ?? null,
+      load: spreadOf(({ rows }) => rows[name].cpu.load).median,
     },
   });
-  const ratio = (value: (round: Readonly<Record<Row, Measured>>) => number) => spread(rounds.map(value));
-  const hasCpu = rounds[0]!.echo.cpu.server !== null;
+  const hasCpu = first.rows.echo.cpu.server !== null;
   return {
     rows: { echo: row('echo'), refusals: row('refusals'), events: row('events'), cycles: row('cycles') },
     ratios: {
-      refusalsToEcho: ratio(({ refusals, echo }) => refusals.perSecond / echo.perSecond),
+      refusalsToEcho: spreadOf(({ rows: { refusals, echo } }) => refusals.perSecond / echo.perSecond),
       refusalsToEchoByCpu: hasCpu
-        ? ratio(({ refusals, echo }) => echo.cpu.server! / refusals.cpu.server!)
+        ? spreadOf(({ rows: { refusals, echo } }) => echo.cpu.server! / refusals.cpu.server!)
         : null,
-      cyclesToEcho: ratio(({ cycles, echo }) => cycles.perSecond / echo.perSecond),
-      eventsToBareRedis: ratio(({ cycles, events }) => (2 * cycles.perSecond) / events.perSecond),
+      cyclesToEcho: spreadOf(({ rows: { cycles, echo } }) => cycles.perSecond / echo.perSecond),
+      eventsToBareRedis: spreadOf(
+        ({ rows: { cycles, events } }) => (2 * cycles.perSecond) / events.perSecond,
+      ),
+    },
+    latencies: first.latencies.map(({ rate }, i) => ({
+      rate,
+      p50: spreadOf(({ latencies }) => latencies[i]!.cycle.p50),
+      p99: spreadOf(({ latencies }) => latencies[i]!.cycle.p99),
+      max: spreadOf(({ latencies }) => latencies[i]!.cycle.max),
+      lateP99: orNull(({ latencies }) => latencies[i]!.lateP99),
+      done: spreadOf(({ latencies }) => latencies[i]!.done),
+      errors: sumOf(rounds.map(({ latencies }) => latencies[i]!.errors)),
+    })),
+    memory: {
+      sessions: first.memory.sessions,
+      gateway: spreadOf(({ memory }) => memory.gateway),
+      redis: spreadOf(({ memory }) => memory.redis),
     },
   };
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
   const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
   return { median, least: sorted[0]!, most: sorted.at(-1)! };
 }
 
+function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of counts.flatMap((some) => Object.entries(some))) {
+    sums[name] = (sums[name] ?? 0) + count;
+  }
+  return sums;
+}
+
+const RATIOS: Readonly<Record<keyof Summary['ratios'], string>> = {
+  refusalsToEcho: 'logout without a session / echo',
+  refusalsToEchoByCpu: '  by CPU time of the server',
+  cyclesToEcho: 'cycles / echo',
+  eventsToBareRedis: 'events of cycles / bare Redis',
+};
+
+const SPREAD = ['median', 'least', 'most'];
+
 /** The result as it is printed. */
-export function table(
-  { rows, ratios }: Summary,
-  latencies: readonly RateLatencies[],
-  memory: MemoryOfSessions,
-): string {
+export function table({ rows, ratios, latencies, memory }: Summary): string {
   const lines = [line('', ['per second', 'server µs', 'Redis µs', 'load µs'])];
   for (const [row, { perSecond, cpu }] of Object.entries(rows) as [Row, Measured][]) {
     const times = [cpu.server, cpu.redis, cpu.load].map((time) => (time === null ? '–' : time.toFixed(2)));
     lines.push(line(NAMES[row], [Math.round(perSecond).toLocaleString('en'), ...times]));
   }
-  lines.push('', line('ratios', ['median', 'least', 'most']));
-  const names: Record<keyof Summary['ratios'], string> = {
-    refusalsToEcho: 'logout without a session / echo',
-    refusalsToEchoByCpu: '  by CPU time of the server',
-    cyclesToEcho: 'cycles / echo',
-    eventsToBareRedis: 'events of cycles / bare Redis',
-  };
+  lines.push('', line('ratios', SPREAD));
   for (const [key, value] of Object.entries(ratios) as [keyof Summary['ratios'], Spread | null][]) {
-    if (value) {
-      const { median, least, most } = value;
-      lines.push(
-        line(
-          names[key],
-          [median, least, most].map((number) => number.toFixed(3)),
-        ),
-      );
-    }
+    if (value) lines.push(spreadLine(RATIOS[key], value, 3));
   }
-  lines.push('', line('cycles at a rate, ms', ['p50', 'p99', 'max', 'begun late p99']));
-  for (const { rate, cycle, late, errors } of latencies) {
-    const times = [cycle.p50, cycle.p99, cycle.max, late?.p99 ?? 0].map((time) => time.toFixed(2));
-    const problems = Object.keys(errors).length > 0 ? ` ${JSON.stringify(errors)}` : '';
-    lines.push(line(`${rate.toLocaleString('en')} a second`, times) + problems);
+  lines.push('', line('cycles at a rate, ms', SPREAD));
+  for (const { rate, p50, p99, max, lateP99, done, errors } of latencies) {
+    const name = `${rate.toLocaleString('en')} a second`;
+    lines.push(spreadLine(`${name}: p50`, p50, 2), spreadLine('  p99', p99, 2), spreadLine('  max', max, 2));
+    if (lateP99) lines.push(spreadLine('  begun late by the load tool, p99', lateP99, 2));
+    if (done.least < 1) lines.push(spreadLine('  done, of what was due', done, 3));
+    if (Object.keys(errors).length > 0) lines.push(`  errors: ${JSON.stringify(errors)}`);
   }
-  lines.push('', line('memory of a session, bytes', ['gateway', 'Redis']));
-  const { sessions, gateway, redis } = memory;
-  lines.push(line(`${sessions.toLocaleString('en')} held open`, [gateway.toFixed(0), redis.toFixed(0)]));
+  lines.push('', line(`memory of a session, ${memory.sessions.toLocaleString('en')} held, bytes`, SPREAD));
+  lines.push(spreadLine('gateway, resident', memory.gateway, 0), spreadLine('Redis', memory.redis, 0));
   return `${lines.join('\n')}\n`;
+}
+
+function spreadLine(name: string, { median, least, most }: Spread, digits: number): string {
+  return line(
+    name,
+    [median, least, most].map((value) => value.toFixed(digits)),
+  );
 }
 
 function line(name: string, cells: readonly string[]): string {

@@ -9,6 +9,7 @@
  *   node scripts/bootstrap.mjs test [options and filters of vitest]
  *   node scripts/bootstrap.mjs packages
  *   node scripts/bootstrap.mjs bench [options of the benchmark]
+ *   node scripts/bootstrap.mjs bench:large [test and its options]
  *   node scripts/bootstrap.mjs bench:micro [options and filters of vitest]
  *
  * It runs before there are any packages, so it uses none.
@@ -31,7 +32,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const CLI = join(ROOT, 'dist', 'cli.js');
-const BENCH = join(ROOT, 'dist', 'bench', 'bench', 'run.js');
+const BENCH = join(ROOT, 'dist', 'bench', 'bench');
 const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 const BUILD_STAMP = join(ROOT, 'dist', '.stamp');
 const OLDEST_NODE = 20;
@@ -70,7 +71,8 @@ const COMMANDS = {
   start,
   cluster,
   test: testWithPrograms,
-  bench,
+  bench: (options) => bench('run.js', options),
+  'bench:large': (options) => bench('large.js', options),
   'bench:micro': microBench,
 };
 if (!Object.hasOwn(COMMANDS, command ?? '')) {
@@ -217,12 +219,12 @@ async function testWithPrograms(options) {
   process.exitCode = await test(options);
 }
 
-/** Builds the benchmark, which is no part of the server, and runs it. */
-async function bench(options) {
+/** Builds the benchmarks, which are no part of the server, and runs one of them. */
+async function bench(script, options) {
   ensureServer();
   const tsc = run(process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'bench']);
   if (tsc.status !== 0) fail('The benchmark could not be built.', tsc);
-  process.exitCode = await runAttached(process.execPath, [BENCH, ...options]);
+  process.exitCode = await runAttached(process.execPath, [join(BENCH, script), ...options]);
 }
 
 async function microBench(options) {

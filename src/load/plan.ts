@@ -52,8 +52,14 @@ export type ToWorker =
 export type FromWorker =
   /** So many have connected so far; once a second. */
   | { readonly type: 'connecting'; readonly connected: number }
-  /** Its clients have connected, or failed to. */
-  | { readonly type: 'ready'; readonly connected: number; readonly counts: Counts }
+  /** Its clients have connected, or failed to, between two times by `nowMs`. */
+  | {
+      readonly type: 'ready';
+      readonly connected: number;
+      readonly counts: Counts;
+      readonly fromMs: number;
+      readonly untilMs: number;
+    }
   /** What happened in a second of the run, counted from 0, and how many clients are connected after it. */
   | { readonly type: 'second'; readonly second: number; readonly connected: number; readonly counts: Counts }
   /** Nothing is left to be done. */

@@ -69,7 +69,6 @@ async function connect(
   { plan, accounts, progress, signal }: RunRequest,
   workers: readonly WorkerProcess[],
 ): Promise<Result['setup']> {
-  const beginMs = nowMs();
   const soFar = workers.map(() => 0);
   for (const worker of workers) {
     worker.onConnecting = (clients) => {
@@ -80,12 +79,11 @@ async function connect(
     worker.tell({ type: 'plan', plan: { ...plan, worker: worker.number, accounts: own } });
   }
   const tally = new Tally();
-  let connected = 0;
-  for (const ready of await Promise.all(workers.map((worker) => worker.told('ready')))) {
-    tally.add(ready.counts);
-    connected += ready.connected;
-  }
-  const seconds = (nowMs() - beginMs) / 1000;
+  const all = await Promise.all(workers.map((worker) => worker.told('ready')));
+  for (const { counts } of all) tally.add(counts);
+  const connected = all.reduce((sum, ready) => sum + ready.connected, 0);
+  const [fromMs, untilMs] = [all.map((ready) => ready.fromMs), all.map((ready) => ready.untilMs)];
+  const seconds = (Math.max(...untilMs) - Math.min(...fromMs)) / 1000;
   if (connected === 0) {
     if (signal.aborted) throw new RunFailed('The run was ended before any client had connected.');
     throw new RunFailed(`No client could connect: ${Object.keys(tally.errors()).join('; ')}.`);

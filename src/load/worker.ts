@@ -42,8 +42,9 @@ async function work(plan: WorkerPlan): Promise<void> {
   }, CHECK_MS);
   const stop = told('stop');
 
+  const fromMs = nowMs();
   const connected = await connectAll(plan, cast, stop);
-  tell({ type: 'ready', connected, counts: tally.take() });
+  tell({ type: 'ready', connected, counts: tally.take(), fromMs, untilMs: nowMs() });
 
   const { atMs, listeners } = await told('begin');
   stage.listeners = listeners;
