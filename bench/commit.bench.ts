@@ -19,9 +19,14 @@ function operation() {
   if ('refused' in decision) throw new Error(decision.refused);
   const state = evolve(initialState, decision.events[0]!, 0);
   const after = { state, version: 1, displayName: null };
-  const { partition } = sessionPlace(keys, id);
+  const place = sessionPlace(keys, id);
   const events = decision.events.map(({ type, data }) => ({ type, subject: id, version: 1, data }));
-  return { partition, checks: [], events, writes: sessionWrites(keys, id, NOT_STORED, after) };
+  return {
+    partition: place.partition,
+    checks: [],
+    events,
+    writes: sessionWrites(keys, place, id, NOT_STORED, after),
+  };
 }
 
 describe('from a command to a commit', () => {

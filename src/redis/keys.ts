@@ -7,6 +7,10 @@
 export class Keys {
   /** What all keys of a partition begin with; made once, for a change of a session needs several of them. */
   private readonly tags: readonly string[];
+  /** Of the nodes in a partition, and of the node that was asked for last: a gateway asks for its own all the time. */
+  private readonly nodesKeys: readonly string[];
+  private lastNode = '';
+  private lastNodeKeys: readonly string[] = [];
 
   /**
    * @param prefix `KEY_PREFIX`, without braces
@@ -17,6 +21,7 @@ export class Keys {
     readonly partitions: number,
   ) {
     this.tags = Array.from({ length: partitions }, (_, partition) => `${prefix}{${partition}}:`);
+    this.nodesKeys = this.tags.map((tag) => `${tag}nodes`);
   }
 
   /** The partition of a bucket (0–255). */
@@ -66,7 +71,7 @@ export class Keys {
 
   /** Hash: when the tokens of the accounts of a bucket were last used (ms), by their hashes; those never used are not in it. */
   tokenUses(bucket: number): string {
-    return `${this.prefix}{${this.partitionOf(bucket)}}:used:${bucket}`;
+    return `${this.tags[this.partitionOf(bucket)]}used:${bucket}`;
   }
 
   /** Sorted set: live sessions of a token, the one to resume last; see `DETACHED_RANK`. */
@@ -76,12 +81,16 @@ export class Keys {
 
   /** Set: sessions attached to a node. */
   nodeSessions(partition: number, node: string): string {
-    return `${this.tags[partition]}node:${node}`;
+    if (node !== this.lastNode) {
+      this.lastNode = node;
+      this.lastNodeKeys = this.tags.map((tag) => `${tag}node:${node}`);
+    }
+    return this.lastNodeKeys[partition]!;
   }
 
   /** Set: nodes that have, or had, sessions in a partition. */
   nodes(partition: number): string {
-    return `${this.tags[partition]}nodes`;
+    return this.nodesKeys[partition]!;
   }
 
   /** Sorted set: detached sessions by the time of their detachment (ms). */

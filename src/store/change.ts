@@ -1,4 +1,4 @@
-import type { Check, CommitResult, NewEvent, Operation, Write } from '../log/operation.js';
+import type { CommitResult, Operation } from '../log/operation.js';
 import { Unavailable } from '../redis/unavailable.js';
 
 /** A part of an operation: what one subject's change adds to it. */
@@ -8,19 +8,25 @@ export const noChange: Change = { checks: [], events: [], writes: [] };
 
 /** Puts changes of one partition together, in order; positions of checks add up. */
 export function joined(...changes: readonly Change[]): Change {
-  const all = { checks: [] as Check[], events: [] as NewEvent[], writes: [] as Write[] };
-  for (const { checks, events, writes } of changes) {
-    all.checks.push(...checks);
-    all.events.push(...events);
-    all.writes.push(...writes);
+  let { checks, events, writes } = noChange;
+  for (const change of changes) {
+    checks = chained(checks, change.checks);
+    events = chained(events, change.events);
+    writes = chained(writes, change.writes);
   }
-  return all;
+  return { checks, events, writes };
 }
 
 /** Changes of one partition as an operation. */
 export function operationOf(partition: number, first: Change, ...others: readonly Change[]): Operation {
-  const { checks, events, writes } = others.length === 0 ? first : joined(first, ...others);
+  const { checks, events, writes } = joined(first, ...others);
   return { partition, checks, events, writes };
+}
+
+/** Most changes lack one thing or another: then nothing is copied. */
+function chained<T>(first: readonly T[], second: readonly T[]): readonly T[] {
+  if (second.length === 0) return first;
+  return first.length === 0 ? second : first.concat(second);
 }
 
 /** State of a subject together with its version in the log. */

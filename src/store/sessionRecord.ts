@@ -63,8 +63,14 @@ export function readSession(sessionId: string, record: StoredRecord | null): Sto
   };
 }
 
-/** The partition and the key under which a session is stored. */
-export function sessionPlace(keys: Keys, sessionId: string): { partition: number; key: string } {
+/** Where a session is stored: under its id, in the hash of its account's sessions. */
+export interface SessionPlace {
+  readonly partition: number;
+  readonly key: string;
+}
+
+/** Where a session is stored. */
+export function sessionPlace(keys: Keys, sessionId: string): SessionPlace {
   const partition = keys.partitionOf(bucketOfId(sessionId));
   return { partition, key: keys.sessions(partition, accountOfSession(sessionId)) };
 }
@@ -75,12 +81,12 @@ export function sessionPlace(keys: Keys, sessionId: string): { partition: number
  */
 export function sessionWrites(
   keys: Keys,
+  { partition, key }: SessionPlace,
   sessionId: string,
   { state: before, displayName }: Stored,
   after: Stored,
   endedBy?: string,
 ): Write[] {
-  const { partition, key } = sessionPlace(keys, sessionId);
   const writes: Write[] = [];
   const next = after.state;
 

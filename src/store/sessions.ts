@@ -11,7 +11,14 @@ import { initialState, isLive, type LiveState, type SessionState } from '../sess
 import { type Change, type Commit, type Log, operationOf } from './change.js';
 import { bucketOfId } from './ids.js';
 import type { Names } from './names.js';
-import { NOT_STORED, readSession, type Stored, sessionPlace, sessionWrites } from './sessionRecord.js';
+import {
+  NOT_STORED,
+  readSession,
+  type SessionPlace,
+  type Stored,
+  sessionPlace,
+  sessionWrites,
+} from './sessionRecord.js';
 
 /** What became of a command: recorded, or why not, with the state that refused it. */
 export type Outcome =
@@ -85,8 +92,9 @@ export class Sessions {
   begin(sessionId: string, command: Extract<SessionCommand, { type: 'start' }>): SessionChange {
     const decision = decide(command, initialState);
     if ('refused' in decision) throw new Error(`A new session was refused: ${decision.refused}`);
-    const { events, change, after } = this.changeOf(sessionId, NOT_STORED, decision.events);
-    return { events, change: { ...change, checks: [] }, after };
+    const place = sessionPlace(this.keys, sessionId);
+    const { events, change, after } = this.changeOf(place, sessionId, NOT_STORED, decision.events);
+    return { events, change: { checks: [], events: change.events, writes: change.writes }, after };
   }
 
   /**
@@ -96,7 +104,8 @@ export class Sessions {
    */
   async execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
     const { displayName, also, commit } = options;
-    const { partition } = sessionPlace(this.keys, sessionId);
+    const place = sessionPlace(this.keys, sessionId);
+    const { partition } = place;
     let isFresh = options.known === undefined;
     let current = options.known ?? (await this.load(sessionId));
     for (;;) {
@@ -107,7 +116,7 @@ export class Sessions {
         isFresh = true;
         continue;
       }
-      const { change, after } = this.changeOf(sessionId, current, decision.events, {
+      const { change, after } = this.changeOf(place, sessionId, current, decision.events, {
         displayName,
         endedBy: endedFromOutside(command),
       });
@@ -148,12 +157,12 @@ export class Sessions {
   }
 
   private changeOf(
+    place: SessionPlace,
     sessionId: string,
     before: Stored,
     events: readonly SessionEvent[],
     { displayName, endedBy }: { displayName?: string | null | undefined; endedBy?: string | undefined } = {},
   ): SessionChange {
-    const { key } = sessionPlace(this.keys, sessionId);
     const at = isLive(before.state) ? before.state.since : 0;
     let { state, version } = before;
     const recorded: NewEvent[] = [];
@@ -171,9 +180,9 @@ export class Sessions {
       events,
       after,
       change: {
-        checks: [{ key, field: sessionId, version: before.version, at }],
+        checks: [{ key: place.key, field: sessionId, version: before.version, at }],
         events: recorded,
-        writes: sessionWrites(this.keys, sessionId, before, after, endedBy),
+        writes: sessionWrites(this.keys, place, sessionId, before, after, endedBy),
       },
     };
   }
