@@ -56,7 +56,7 @@ export function beginSession(context: Context, client: Client, { accountId, toke
 }
 
 /**
- * A session has begun: its connection has it from now on, and gets its answer.
+ * A session has begun: its connection has it from now on, and gets its answer, see `hold`.
  * @param at when that was recorded: Redis' time, in ms since the epoch
  */
 export function begun(
@@ -66,7 +66,7 @@ export function begun(
   { id, events, after }: Beginning,
   at: number,
   answer: Frame,
-): Promise<void> {
+): void | Promise<void> {
   context.sessions.announce(id, events);
   return hold(context, client, owner, id, stamped(after, at), answer);
 }
@@ -79,23 +79,26 @@ export function inTime(context: Context, late: CommitLate): Commit {
 /**
  * A connection has a session from now on: the one it had before is replaced, and then the client gets its answer. So it
  * does if the client has gone meanwhile: a logout may still wait behind this message. The session that is left when the
- * last message is handled is detached then.
+ * last message is handled is detached then. Gives a promise only if there is something to wait for.
  */
-export async function hold(
+export function hold(
   context: Context,
   client: Client,
   owner: Owner,
   id: string,
   known: Stored<LiveState>,
   answer: Frame,
-): Promise<void> {
+): void | Promise<void> {
+  const take = () => {
+    client.send(answer);
+    const { accountId, username } = owner;
+    const displayName = known.displayName ?? username;
+    const heldSince = performance.now();
+    context.presence.hold(client, { id, accountId, username, displayName, known, heldSince });
+  };
   const previous = context.presence.release(client);
-  if (previous) await replace(context, previous, id);
-  client.send(answer);
-  const { accountId, username } = owner;
-  const displayName = known.displayName ?? username;
-  const heldSince = performance.now();
-  context.presence.hold(client, { id, accountId, username, displayName, known, heldSince });
+  if (previous) return replace(context, previous, id).then(take);
+  take();
 }
 
 /**
@@ -115,17 +118,22 @@ export function settleHeld(
  * Does what ends a session that was released, however long that takes; meanwhile it counts as one of this node.
  * @throws CommitterClosed when the process is ending
  */
-export async function leaving<T>(
+export function leaving<T>(
   { presence, untilDone }: Context,
   { id }: HeldSession,
   end: () => Promise<T>,
 ): Promise<T> {
   presence.leaves(id);
-  try {
-    return await untilDone(end);
-  } finally {
-    presence.left(id);
-  }
+  return untilDone(end).then(
+    (result) => {
+      presence.left(id);
+      return result;
+    },
+    (error: unknown) => {
+      presence.left(id);
+      throw error;
+    },
+  );
 }
 
 /**

@@ -67,7 +67,8 @@ async function begin(context: Context, client: Client, found: FoundToken, token:
   const partition = context.tokens.partitionOf(found);
   const result = await beginning.commit(operationOf(partition, beginning.change, found.use));
   if (!result.committed) return false;
-  await begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
+  const beginsHere = begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
+  if (beginsHere) await beginsHere;
   return true;
 }
 
