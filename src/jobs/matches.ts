@@ -1,13 +1,12 @@
 import { DelayedError, type Job, Queue, UnrecoverableError } from 'bullmq';
 import type { Logger } from 'pino';
+import { Failures } from '../cluster/failures.js';
 import { NoRoom } from '../game/launcher.js';
 import type { Host } from '../matchmaking/host.js';
 import type { Matchmaker } from '../matchmaking/matchmaker.js';
 import type { FormingPause } from '../matchmaking/pause.js';
 import type { RedisClient, RedisTarget } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
-import { Refusals } from '../redis/refusals.js';
-import { Unavailable } from '../redis/unavailable.js';
 import { countJobs, type JobCount } from './queue.js';
 import { connectForJobs, SteadyWorker } from './steadyWorker.js';
 
@@ -113,8 +112,9 @@ const NO_ROOM_MS = 1000;
 /** Takes part in the work on matches. Redis may go away and come back. */
 export function startMatchWorker(options: MatchWorkerOptions): { close(): Promise<void> } {
   const { target, keys, logger, jobs, matchmaker, host, pause } = options;
+  const failures = new Failures(logger, 'sweep of matches has failed');
+  const underWay = new Set<string>();
   let isFull = false;
-  const refusals = new Refusals(logger);
   const worker = new SteadyWorker<JobData>(
     QUEUE,
     connectForJobs(target, 'matches', logger),
@@ -151,29 +151,33 @@ export function startMatchWorker(options: MatchWorkerOptions): { close(): Promis
     }
   }
 
-  async function sweep(): Promise<void> {
-    await host.sweepScope();
+  /** Does a duty in the background, unless it is still being done: what hangs in one partition holds up nothing else. */
+  function attend(duty: string, work: () => Promise<void>): void {
+    if (underWay.has(duty)) return;
+    underWay.add(duty);
+    work()
+      .catch((error: unknown) => failures.note(error, { duty }))
+      .finally(() => underWay.delete(duty));
+  }
+
+  function sweep(): void {
+    attend('game servers', () => host.sweepScope());
     for (let partition = 0; partition < keys.partitions; partition++) {
-      await matchmaker.sweep(partition);
-      await host.sweep(partition, (match) => jobs.launch(match));
+      attend(`plans ${partition}`, () => matchmaker.sweep(partition));
+      attend(`matches ${partition}`, () => host.sweep(partition, (match) => jobs.launch(match)));
+      attend(`lost matches ${partition}`, () => host.endUnwatched(partition));
     }
-    if ((await matchmaker.isWorthIt()) && !(await pause.isOn())) await jobs.form();
+    attend('queue', async () => {
+      if ((await matchmaker.isWorthIt()) && !(await pause.isOn())) await jobs.form();
+    });
+    timer = setTimeout(sweep, SWEEP_MS * (0.5 + Math.random()));
   }
 
   let timer: NodeJS.Timeout;
-  let isClosed = false;
-  const keepSweeping = async () => {
-    await sweep().catch((error: unknown) => {
-      refusals.note(error);
-      if (!(error instanceof Unavailable)) logger.error({ err: error }, 'sweep of matches has failed');
-    });
-    if (!isClosed) timer = setTimeout(keepSweeping, SWEEP_MS * (0.5 + Math.random()));
-  };
-  timer = setTimeout(keepSweeping, 0);
+  sweep();
 
   return {
     async close() {
-      isClosed = true;
       clearTimeout(timer);
       await worker.close();
     },

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Publisher } from '../bus/publisher.js';
+import { each } from '../each.js';
 import type { Launcher } from '../game/launcher.js';
 import type { GameServer } from '../match/match.js';
 import { ANSWERS, type Frame, matchFound } from '../protocol/answers.js';
@@ -79,36 +80,34 @@ export class Host {
   }
 
   /**
-   * Sees to what others have left behind in a partition: matches without a launch, players who were not told of theirs, matches
-   * whose machine is gone.
+   * Sees to what others have left behind in a partition: matches without a launch, players who were not told of theirs.
    * @param relaunch is told of formed matches whose launch may have got lost
    * @throws Unavailable
    */
   async sweep(partition: number, relaunch: (match: string) => Promise<void>): Promise<void> {
     const { redis, keys, matches } = this.options;
     const now = await reading(redis.time(keys.log(partition)));
-    for (const match of await matches.pending(partition, now - LEFT_BEHIND_MS)) {
+    await each(await matches.pending(partition, now - LEFT_BEHIND_MS), async (match) => {
       const { state } = await matches.load(match);
       if (state.status === 'formed') await relaunch(match);
       else if (state.status === 'started') await this.tellOfStart(match);
       else await this.tellOfFailure(match);
-    }
-    await this.endUnwatched(partition);
+    });
   }
 
   /** Sees to what is here: game servers that nobody watches over, what is held for matches that are over. @throws Unavailable */
   async sweepScope(): Promise<void> {
     const { matches, launcher } = this.options;
-    for (const held of await launcher.held()) {
+    await each(await launcher.held(), async (held) => {
       const { match, port, ageMs } = held;
-      if (this.watched.get(match)?.port === port) continue;
+      if (this.watched.get(match)?.port === port) return;
       const { state } = await matches.load(match);
-      if (state.status === 'formed' && ageMs < STARTING_MS) continue;
+      if (state.status === 'formed' && ageMs < STARTING_MS) return;
       const isItsServer =
         state.status === 'started' && state.server.machine === launcher.scope && state.server.port === port;
       if (isItsServer) void this.watch(match, state.server);
       else await launcher.release(held);
-    }
+    });
   }
 
   /**
@@ -125,8 +124,8 @@ export class Host {
     this.closing.abort();
   }
 
-  /** Ends the matches of a partition whose game servers nobody watches over any more: their machine is gone. */
-  private async endUnwatched(partition: number): Promise<void> {
+  /** Ends the matches of a partition whose game servers nobody watches over any more: their machine is gone. @throws Unavailable */
+  async endUnwatched(partition: number): Promise<void> {
     const { redis, keys, matches, lostMs = LOST_MS } = this.options;
     const running = await matches.running(partition);
     if (running.length === 0) return;
@@ -138,9 +137,9 @@ export class Host {
       if (watchers[i] === null) unwatched.set(match, previously?.get(match) ?? now);
     }
     this.unwatched.set(partition, unwatched);
-    for (const [match, since] of unwatched) {
+    await each([...unwatched], async ([match, since]) => {
       if (now - since > lostMs) await matches.execute(match, { type: 'end', reason: 'lost' });
-    }
+    });
   }
 
   /** Waits for the end of a game server and records it, unless another worker does. Never rejects. */

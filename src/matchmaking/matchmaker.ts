@@ -1,3 +1,4 @@
+import { each } from '../each.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
@@ -73,13 +74,13 @@ export class Matchmaker {
   async sweep(partition: number): Promise<void> {
     const { redis, keys, matches } = this.options;
     const now = await reading(redis.time(keys.log(partition)));
-    for (const plan of await matches.oldPlans(partition, now - PLAN_MS)) {
+    await each(await matches.oldPlans(partition, now - PLAN_MS), async (plan) => {
       // a plan of one's own now: whoever made it can't form the match any more, nor take anybody for it
       const own = await matches.plan(plan.match, plan.candidates, plan);
-      if (!own) continue;
+      if (!own) return;
       await matches.fenceOff(own);
       await this.dissolve(own);
-    }
+    });
   }
 
   /** Takes the next ones in line for a match; who can't be taken is replaced by the next. Null if there are too few. */

@@ -214,8 +214,10 @@ describe('matches', () => {
     await client.raw.zadd(keys.pendingMatches(scene.partitionOf(match)), 'XX', 1, match);
   }
 
-  const sweep = ({ host }: ReturnType<typeof hostOf>, match: string) =>
-    host.sweep(scene.partitionOf(match), async () => {});
+  const sweep = async ({ host }: ReturnType<typeof hostOf>, match: string) => {
+    await host.sweep(scene.partitionOf(match), async () => {});
+    await host.endUnwatched(scene.partitionOf(match));
+  };
 
   it('are launched by another worker if the one that has formed them died before it could order that', async () => {
     await Promise.all([waiting(), waiting()]);
@@ -235,6 +237,21 @@ describe('matches', () => {
     await host.launch(relaunched[0]!);
     await started(relaunched[0]!);
     expect(await client.raw.zcard(keys.pendingMatches(scene.partitionOf(relaunched[0]!)))).toBe(0);
+  });
+
+  it('are seen to although another one of their partition cannot be', async () => {
+    await Promise.all([waiting(), waiting()]);
+    const [match] = (await formed()) as [string];
+    const { redis: client, keys } = scene.deployment;
+    const partition = scene.partitionOf(match);
+    const broken = `${match.slice(0, 3)}broken`;
+    await client.raw.set(keys.match(partition, broken), '1 1 {');
+    await client.raw.zadd(keys.pendingMatches(partition), 0, broken);
+    await leftBehind(match);
+    const relaunched: string[] = [];
+    const sweeping = hostOf().host.sweep(partition, async (one) => void relaunched.push(one));
+    await expect(sweeping).rejects.toThrow(SyntaxError);
+    expect(relaunched).toEqual([match]);
   });
 
   it('that are launched twice at once have one game server, which keeps its port', async () => {
