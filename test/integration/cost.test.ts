@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Client } from '../../src/load/client.js';
 import { textFrame } from '../../src/load/frames.js';
 import { connect, type TestClient } from '../support/client.js';
-import { login, logout, setUsername, tokenAuth } from '../support/conversation.js';
+import { login, logout, register, setUsername, tokenAuth } from '../support/conversation.js';
+import { eventually } from '../support/eventually.js';
 import { type Account, Fleet, PASSWORD } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -35,6 +36,8 @@ describe('what a node costs', () => {
   describe('in commands to Redis, for one message on its own', () => {
     let client: TestClient;
     let watch: Redis;
+    /** What was published meanwhile, but for heartbeats. */
+    let published: string[];
 
     afterEach(async () => {
       watch.disconnect();
@@ -44,12 +47,14 @@ describe('what a node costs', () => {
     /** The commands that Redis gets meanwhile, but not those of scripts. */
     async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
       const commands: string[] = [];
+      published = [];
       const monitor = await watch.monitor();
       monitor.on('monitor', (_time: string, args: string[], source: string) => {
         const [name = '', ...rest] = args;
         const command = `${name.toLowerCase()} ${rest[0] ?? ''}`;
-        if (source !== 'lua' && !BACKGROUND.test(command))
-          commands.push(name.toLowerCase().replace(/^evalsha$/, 'eval')); // a script is sent as a whole once
+        if (source === 'lua' || BACKGROUND.test(command)) return;
+        commands.push(name.toLowerCase().replace(/^evalsha$/, 'eval')); // a script is sent as a whole once
+        if (name === 'publish') published.push(rest[1]!);
       });
       await work();
       await watch.echo('over');
@@ -113,6 +118,77 @@ describe('what a node costs', () => {
       expect(await scripts('leave_queue')).toHaveLength(1);
     });
 
+    it('token_auth that resumes: one script that looks, the session, one script that commits', async () => {
+      const { token } = accounts[6]!;
+      await enter(accounts[6]!);
+      client.destroy();
+      await eventually(async () => (await numbersOf('openchamp_sessions{status="attached"}'))[0] === 0);
+      client = await connect(node.wsUrl);
+      const commands = await commandsOf(() => tokenAuth(client, token));
+      expect(commands.filter((command) => command === 'eval')).toHaveLength(2);
+      expect(commands.length).toBeLessThanOrEqual(3);
+    });
+
+    it('token_auth with resume: true that takes a session over: the same', async () => {
+      const { token } = accounts[7]!;
+      await enter(accounts[7]!);
+      const old = client;
+      client = await connect(node.wsUrl);
+      const commands = await commandsOf(() => tokenAuth(client, token, true));
+      expect(commands.filter((command) => command === 'eval')).toHaveLength(2);
+      expect(commands.length).toBeLessThanOrEqual(3);
+      expect(await old.closed).toMatchObject({ code: 4001 });
+    });
+
+    it('register: whether the name is free, one script', async () => {
+      await enter(null);
+      const commands = await commandsOf(() => register(client, 'somebody else', PASSWORD));
+      expect(commands.filter((command) => command === 'eval')).toHaveLength(1);
+      expect(commands.length).toBeLessThanOrEqual(3);
+    });
+
+    it('logout_all: three scripts, however many sessions there are; a look and a publish for each', async () => {
+      const account = accounts[1999]!; // its token is not used by what follows
+      await enter(account);
+      const others = await Promise.all([0, 1, 2, 3].map(() => connect(node.wsUrl)));
+      for (const other of others) await tokenAuth(other, account.token);
+      const commands = await commandsOf(() => client.request({ type: 'logout_all' }));
+      expect(commands.filter((command) => command === 'eval').length).toBeLessThanOrEqual(3);
+      expect(commands.length).toBeLessThanOrEqual(5 + 2 * others.length);
+      for (const other of others) await other.close();
+    });
+
+    it('global_chat: one script for the limit and one publish, however many hear it, of the frame that they get', async () => {
+      await enter(accounts[9]!);
+      const others = await Promise.all([0, 1, 2].map(() => connect(node.wsUrl)));
+      for (const [i, other] of others.entries()) await tokenAuth(other, accounts[10 + i]!.token);
+      const says = async () => {
+        await client.request({ type: 'global_chat', payload: 'hello' });
+        for (const other of others) await other.next();
+      };
+      expect(await commandsOf(says)).toEqual(['eval', 'publish']);
+      expect(published).toEqual([client.rawFrames.at(-1)]);
+      for (const other of others) {
+        expect(other.rawFrames.at(-1)).toBe(published[0]);
+        await other.close();
+      }
+    });
+
+    it('private_chat: the limit, who that is, his sessions, and one publish for each node', async () => {
+      await enter(accounts[9]!);
+      const [target, message] = [accounts[10]!.username, 'hello'];
+      const others = await Promise.all([0, 1].map(() => connect(node.wsUrl)));
+      for (const other of others) await tokenAuth(other, accounts[10]!.token);
+      const says = async () => {
+        client.send({ type: 'private_chat', payload: { target, message } });
+        for (const other of others) await other.next();
+      };
+      const commands = await commandsOf(says);
+      expect(commands.filter((command) => command === 'publish')).toHaveLength(1);
+      expect(commands.length).toBeLessThanOrEqual(4);
+      for (const other of others) await other.close();
+    });
+
     it('set_username: a few', async () => {
       await enter(accounts[5]!);
       const renames = () => setUsername(client, 'somebody new');
@@ -144,21 +220,25 @@ describe('what a node costs', () => {
     await hold(accounts.slice(2000), async () => {
       const after = await kept();
       expect((after.heap - before.heap) / 10_000).toBeLessThan(1000);
+      expect((after.resident - before.resident) / 10_000).toBeLessThan(5000); // some of which malloc merely keeps
       expect((after.redis - before.redis) / 10_000).toBeLessThan(700);
     });
   });
 
   async function batches(): Promise<{ operations: number; count: number }> {
-    const metrics = await (await fetch(`${node.adminUrl}/metrics`)).text();
-    const value = (name: string) => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(metrics)![1]);
-    return {
-      operations: value('openchamp_commit_batch_operations_sum'),
-      count: value('openchamp_commit_batch_operations_count'),
-    };
+    const name = 'openchamp_commit_batch_operations';
+    const [operations, count] = await numbersOf(`${name}_sum`, `${name}_count`);
+    return { operations: operations!, count: count! };
   }
 
-  /** Bytes that are in use: in the heap of the node, and in Redis. */
-  async function kept(): Promise<{ heap: number; redis: number }> {
+  /** Metrics of the node, by their names with their labels. */
+  async function numbersOf(...names: string[]): Promise<number[]> {
+    const lines = (await (await fetch(`${node.adminUrl}/metrics`)).text()).split('\n');
+    return names.map((name) => Number(lines.find((line) => line.startsWith(`${name} `))!.slice(name.length)));
+  }
+
+  /** Bytes that are in use: in the heap of the node, in the node in all, and in Redis. */
+  async function kept(): Promise<{ heap: number; resident: number; redis: number }> {
     const seen = node.logs.length;
     node.kill('SIGUSR2');
     const line = await node.logLine(
@@ -166,7 +246,8 @@ describe('what a node costs', () => {
       10_000,
     );
     const info = await redis.client().info('memory');
-    return { heap: Number(line.heapBytes), redis: Number(/used_memory:(\d+)/.exec(info)![1]) };
+    const [heap, resident] = [Number(line.heapBytes), Number(line.residentBytes)];
+    return { heap, resident, redis: Number(/used_memory:(\d+)/.exec(info)![1]) };
   }
 
   /** Holds a session for each account open meanwhile. */
