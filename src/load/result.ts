@@ -24,7 +24,13 @@ export interface Result {
   readonly setup: Outcome & { readonly seconds: number; readonly connected: number };
   readonly seconds: readonly Second[];
   /** The run as a whole, its tail included. */
-  readonly totals: Outcome;
+  readonly totals: Outcome & {
+    /**
+     * Of the same operations, latencies in µs, as HdrHistogram encodes them (V2, compressed, base64): those of several runs
+     * can be merged, which percentiles can't.
+     */
+    readonly histograms: Readonly<Record<string, string>>;
+  };
   /** From the beginning of the run to its end. */
   readonly durationSeconds: number;
   readonly generator: {

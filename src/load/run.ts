@@ -121,6 +121,7 @@ async function perform(
   if (undelivered > 0) total.failed(`${DELIVERY}: not received`, undelivered);
 
   const { [LATE]: late = null, ...operations } = total.latencies();
-  const totals = { ...outcomeOf(total), operations };
+  const { [LATE]: _, ...histograms } = total.encoded();
+  const totals = { ...outcomeOf(total), operations, histograms };
   return { startedAt, seconds, totals, durationSeconds, generator: { cpuSeconds, late }, server };
 }

@@ -53,17 +53,12 @@ export class Tally {
 
   /** What was counted so far; counts from zero again. */
   take(): Counts {
-    const operations: Record<string, string> = {};
-    for (const [operation, histogram] of this.histograms) {
-      if (histogram.totalCount === 0) continue;
-      operations[operation] = hdr.encodeIntoCompressedBase64(histogram);
-      histogram.reset();
-    }
     const counts = {
-      operations,
+      operations: this.encoded(),
       errors: Object.fromEntries(this.problems),
       counters: Object.fromEntries(this.numbers),
     };
+    for (const histogram of this.histograms.values()) histogram.reset();
     this.problems.clear();
     this.numbers.clear();
     return counts;
@@ -76,6 +71,14 @@ export class Tally {
     }
     for (const [problem, times] of Object.entries(errors)) this.failed(problem, times);
     for (const [what, times] of Object.entries(counters)) this.count(what, times);
+  }
+
+  /** Histograms of latencies in µs by operation, as HdrHistogram encodes them (base64). */
+  encoded(): Record<string, string> {
+    const some = [...this.histograms].filter(([, { totalCount }]) => totalCount > 0);
+    return Object.fromEntries(
+      some.map(([operation, histogram]) => [operation, hdr.encodeIntoCompressedBase64(histogram)]),
+    );
   }
 
   /** Latencies by operation. */

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import hdr from 'hdr-histogram-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Result } from '../../src/load/result.js';
 import { Fleet } from '../support/fleet.js';
@@ -44,6 +45,11 @@ describe('openchamp load', () => {
     expect(doneIn(result, 'logout')).toBe(302);
     expect(result.seconds.length).toBeGreaterThanOrEqual(1);
     expect(overSeconds(result, 'logout')).toBeLessThanOrEqual(302);
+    const { histograms, operations } = result.totals;
+    expect(Object.keys(histograms)).toEqual(Object.keys(operations));
+    const cycles = hdr.decodeFromCompressedBase64(histograms.cycle!);
+    expect(cycles.totalCount).toBe(302);
+    expect(cycles.getValueAtPercentile(99)).toBeCloseTo(operations.cycle!.p99 * 1000, 0);
   });
 
   it('logout: goes as fast as it can without a rate, and says so', async () => {
