@@ -105,6 +105,18 @@ describe('openchamp load', () => {
     expect(recorded('token.issued')).toBe(doneIn(result, 'login'));
   });
 
+  it('costs less CPU than the servers do', async () => {
+    const metrics = nodes.map(({ adminUrl }) => `${adminUrl}/metrics`);
+    const costs = async (scenario: string, options: string) => {
+      const common = `--workers 1 --duration 3 --metrics ${metrics.join(',')}`;
+      const { generator, server } = await tool.runWell(scenario, `${options} ${common}`);
+      const used = server.map(({ samples }) => samples.at(-1)!.cpuSeconds - samples[0]!.cpuSeconds);
+      return generator.cpuSeconds / used.reduce((sum, seconds) => sum + seconds, 0);
+    };
+    expect(await costs('logout', '--clients 100 --rate 500')).toBeLessThan(1);
+    expect(await costs('chat', '--clients 200 --senders 10 --rate 50')).toBeLessThan(1);
+  });
+
   it('writes a report that needs no network, with what the nodes say of themselves', async () => {
     const metrics = nodes.map(({ adminUrl }) => `${adminUrl}/metrics`);
     const html = tool.file('report.html');
