@@ -35,7 +35,6 @@ const CLI = join(ROOT, 'dist', 'cli.js');
 const BENCH = join(ROOT, 'dist', 'bench', 'bench');
 const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 const BUILD_STAMP = join(ROOT, 'dist', '.stamp');
-const OLDEST_NODE = 20;
 
 /** Where programs may be though the PATH doesn't say so. */
 const USUAL_FOLDERS = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/opt/homebrew/bin'];
@@ -63,8 +62,9 @@ const INSTALLERS = [
 ];
 
 const [command, ...rest] = process.argv.slice(2);
-if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-  fail(`This needs Node.js ${OLDEST_NODE} or later, and this is ${process.versions.node}.`);
+const oldestNode = readJson('package.json').engines.node.replace('>=', '');
+if (process.versions.node.localeCompare(oldestNode, 'en', { numeric: true }) < 0) {
+  fail(`This needs Node.js ${oldestNode} or later, and this is ${process.versions.node}.`);
 }
 const COMMANDS = {
   packages: () => {},
@@ -142,13 +142,15 @@ function ensureProgram({ program, advice, packages }) {
   const installer = INSTALLERS.find(({ manager }) => findProgram(manager));
   if (!installer) fail(`${program} is needed and not installed. ${advice}`);
   const { manager, script, asUser } = installer;
-  const prefix = process.getuid?.() === 0 || asUser ? [] : ['sudo', '-n'];
-  if (prefix.length > 0 && run('sudo', ['-n', 'true']).status !== 0) {
+  const isAllowed = process.getuid?.() === 0 || asUser;
+  const mayAsk = process.stdin.isTTY === true; // for a password
+  if (!isAllowed && (!findProgram('sudo') || !(mayAsk || run('sudo', ['-n', 'true']).status === 0))) {
     fail(`${program} is needed, and installing it takes root's rights. ${advice}`);
   }
+  const prefix = isAllowed ? [] : mayAsk ? ['sudo'] : ['sudo', '-n'];
   say(`Installing ${program} with ${manager} …`);
   const [command, ...args] = [...prefix, 'sh', '-c', script(packages[manager] ?? program)];
-  const result = run(command, args);
+  const result = run(command, args, prefix.length > 0 && mayAsk ? 'inherit' : undefined);
   if (result.status !== 0 || !isOnThePath(program)) {
     fail(`${program} could not be installed with ${manager}. ${advice}`, result);
   }
@@ -276,8 +278,8 @@ function runAttached(program, args) {
   });
 }
 
-function run(program, args) {
-  return spawnSync(program, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+function run(program, args, stdio = ['ignore', 'pipe', 'pipe']) {
+  return spawnSync(program, args, { cwd: ROOT, stdio, encoding: 'utf8' });
 }
 
 function findProgram(name, moreFolders = []) {
@@ -314,7 +316,7 @@ function say(line) {
   console.error(line);
 }
 
-function fail(sentence, { stdout = '', stderr = '', error } = {}) {
+function fail(sentence, { stdout, stderr, error } = {}) {
   const output = [stdout, stderr, error?.message].filter((text) => text?.trim()).map((text) => text.trim());
   console.error([sentence, ...output].join('\n'));
   process.exit(1);

@@ -1,11 +1,15 @@
+import { spawnSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../support/client.js';
 import { logout } from '../support/conversation.js';
-import { AUTH_REQUIRED } from '../support/expected.js';
+import { eventually } from '../support/eventually.js';
+import { AUTH_REQUIRED, LOGGED_OUT } from '../support/expected.js';
 import { Fleet } from '../support/fleet.js';
+import { tempDir } from '../support/guardian.js';
 import { onFreePorts } from '../support/ports.js';
-import { runCli } from '../support/processes.js';
+import { runCli, startNode } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
 const ONE_LINE = /^[^\n]+\n$/;
@@ -69,6 +73,54 @@ describe('a node that starts', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(ONE_LINE);
     expect(stderr.startsWith(`${name} `)).toBe(true);
+  });
+});
+
+describe('a machine', () => {
+  const preloading = (code: string) => ({
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}`,
+  });
+
+  it('with an older Node.js is told so in one sentence', async () => {
+    const versions = '{ ...process.versions, node: "20.11.1" }';
+    const code = `Object.defineProperty(process, "versions", { value: ${versions} })`;
+    expect(await runCli(['--help'], preloading(code))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'This needs Node.js 20.12 or later, and this is 20.11.1.\n',
+    });
+  });
+
+  it('that uWebSockets.js cannot be loaded on is told so in one sentence', async () => {
+    const hook =
+      'export function resolve(name, context, next) { if (name === "uWebSockets.js") throw new Error("no binary"); return next(name, context); }';
+    const code = `import { register } from "node:module"; register("data:text/javascript,${encodeURIComponent(hook)}");`;
+    const redis = await startRedis();
+    const env = { REDIS_URL: redis.url, PORT: '0', ADMIN_PORT: '0', LOG_LEVEL: 'silent' };
+    const { code: exitCode, stderr } = await runCli(['serve'], { ...env, ...preloading(code) });
+    await redis.stop();
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(ONE_LINE);
+    expect(stderr).toMatch(/^uWebSockets\.js cannot be loaded on this machine \(Node\.js /);
+  });
+
+  it('with nothing set up starts everything, and says how to try it: that works', async () => {
+    const dir = tempDir();
+    const server = await startNode({ command: 'start', env: { DATA_DIR: dir, DRAIN_SECONDS: '0' } });
+    try {
+      const command = await eventually(() => /^ {4}(node -e '[^']*')$/m.exec(server.stdout)?.[1] ?? false);
+      const { stdout, stderr } = spawnSync('sh', ['-c', String(command)], { encoding: 'utf8' });
+      expect([
+        stdout
+          .trimEnd()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+        stderr,
+      ]).toEqual([[expect.objectContaining({ type: 'register_success' }), LOGGED_OUT], '']);
+    } finally {
+      await server.stop();
+      await rm(dir, { recursive: true });
+    }
   });
 });
 
