@@ -54,7 +54,10 @@ const sessionShape = object(
     username: { type: ['string', 'null'], description: 'Null if it is not known.' },
     status: oneOf('attached', 'detached'),
     reason: { ...oneOf('closed', 'drained', 'node_lost', 'taken_over'), description: 'Of a detached one.' },
-    since: { ...time, description: 'When it got this status.' },
+    since: {
+      ...time,
+      description: 'When it changed last: was attached, detached, renamed, joined or left the queue.',
+    },
     node: { ...text, description: 'Where it is, or was last.' },
     connection: count,
   },

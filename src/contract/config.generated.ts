@@ -129,7 +129,7 @@ export interface ConfigVariables {
    */
   LOG_LEVEL: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /**
-   * Whether an email address can be registered only once.
+   * Whether an email address can be registered only once. It counts among the accounts that are registered while it is on, on all nodes: addresses of before are not looked at.
    */
   OC_EMAIL_VALIDATION: boolean;
   /**

@@ -1,4 +1,4 @@
-import { endFromOutside } from '../cluster/ending.js';
+import { endFromOutside } from '../bus/ending.js';
 import type { HeldSession } from '../cluster/presence.js';
 import type { LiveState } from '../session/state.js';
 import type { Context } from './context.js';

@@ -1,6 +1,6 @@
 import type { AccountCommand } from '../account/account.js';
+import { endFromOutside } from '../bus/ending.js';
 import type { Publisher } from '../bus/publisher.js';
-import { endFromOutside } from '../cluster/ending.js';
 import type { Deployment } from '../deployment.js';
 import { scanSet } from '../redis/scan.js';
 import { Unavailable } from '../redis/unavailable.js';

@@ -13,7 +13,7 @@ export interface SessionView {
   readonly status: 'attached' | 'detached';
   /** Of a detached one: why. */
   readonly reason?: string;
-  /** When it got this status, by Redis' time in ms since the epoch. */
+  /** When it changed last, by Redis' time in ms since the epoch. */
   readonly since: number;
   /** Where it is, or was last. */
   readonly node: string;

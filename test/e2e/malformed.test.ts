@@ -52,8 +52,9 @@ describe('100,000 malformed frames', () => {
       memory.push(await residentBytes(node.pid));
     }
 
-    // the first rounds are for warming up
-    expect(Math.min(...memory.slice(3)) / Math.max(...memory.slice(0, 3)), `${memory}`).toBeLessThan(1.25);
+    // the first rounds are for warming up; what grows with every round is larger in the last ones
+    const [before, after] = [memory.slice(1, 3), memory.slice(-2)];
+    expect(Math.min(...after) / Math.max(...before), `${memory}`).toBeLessThan(1.25);
     expect(await logout(bystander)).toEqual(LOGGED_OUT);
     expect((await fleet.sessionsOf(token)).map(storyOf)).toEqual(['started logged_out']);
     expect(node.logs.filter(({ level }) => Number(level) >= 40)).toEqual([]);

@@ -1,6 +1,6 @@
-import type { Publisher } from '../bus/publisher.js';
 import type { SessionCommand } from '../session/commands.js';
 import type { Outcome } from '../store/sessions.js';
+import type { Publisher } from './publisher.js';
 
 type EndFromOutside = Extract<SessionCommand, { by: 'operator' | 'account' }>;
 
