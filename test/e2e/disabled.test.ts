@@ -1,33 +1,33 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, type TestClient } from '../support/client.js';
 import { login, tokenAuth, tokenOf } from '../support/conversation.js';
 import { AUTH_REQUIRED, authError, authSuccess } from '../support/expected.js';
 import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 const BAD_TOKEN = authError('Invalid or expired token');
 const BAD_CREDENTIALS = authError('Invalid username or password');
 const DISABLED = authError('Account disabled');
 
-describe('an account that an operator disables', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('an account that an operator disables, on $name', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];
   let account: Account;
   let other: Account;
 
   beforeAll(async () => {
-    redis = await startRedis({ appendonly: true });
-    fleet = new Fleet({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ PARTITIONS: '4', ...backend.env }, backend.client());
     nodes = await Promise.all([fleet.serve(), fleet.serve()]);
     [account, other] = (await fleet.seed(2)) as [Account, Account];
   });
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   const on = (node: number) => connect(nodes[node]!.wsUrl);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect, TestClient } from '../support/client.js';
 import { logout, tokenAuth } from '../support/conversation.js';
 import {
@@ -15,7 +16,6 @@ import { type Account, Fleet, PASSWORD } from '../support/fleet.js';
 import { encodeFrame, Opcode } from '../support/frames.js';
 import type { NodeProcess } from '../support/processes.js';
 import { connectRaw } from '../support/rawClient.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const NO_MESSAGES = [
   '',
@@ -84,16 +84,16 @@ const WITH_SESSION = [
   'leave_queue',
 ];
 
-describe('messages', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('messages, on $name', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let node: NodeProcess;
   let account: Account;
   let client: TestClient;
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url }, redis.client());
+    backend = await start();
+    fleet = new Fleet(backend.env, backend.client());
     node = await fleet.serve();
     [account] = (await fleet.seed(1)) as [Account];
     client = await connect(node.wsUrl);
@@ -102,7 +102,7 @@ describe('messages', () => {
   afterAll(async () => {
     expectWellFormed(client);
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   async function authenticate(): Promise<void> {
