@@ -5,34 +5,44 @@ import { Siege } from './harness/siege.js';
 const CROWD = 10_000;
 const AT_ONCE = 100;
 
+/** Longer than it takes all of them to come. */
+const AUTH_SECONDS = 30;
+
+const LIMIT_MS = 120_000;
+
 describe('ten thousand connections that do not authenticate', () => {
   let siege: Siege;
 
   beforeAll(async () => {
-    siege = await Siege.begin({ AUTH_SECONDS: '5' });
+    siege = await Siege.begin({ AUTH_SECONDS: `${AUTH_SECONDS}` });
   });
 
   afterAll(() => siege?.stop());
 
-  it('are all closed in time, and the well-behaved stay', async () => {
-    const closeCodes = new Map<number, number>();
-    let most = 0; // at the same time
-    const { slowdown, grownMb } = await siege.during(async () => {
-      const closings: Promise<void>[] = [];
-      while (closings.length < CROWD) {
-        const arriving = Array.from({ length: AT_ONCE }, () => connectRaw(siege.node.wsUrl));
-        for (const { closed } of await Promise.all(arriving)) {
-          closings.push(
-            closed.then(({ code }) => void closeCodes.set(code, (closeCodes.get(code) ?? 0) + 1)),
-          );
+  it(
+    'are there at the same time, cost little, and are all closed in time; the well-behaved stay',
+    async () => {
+      const closeCodes = new Map<number, number>();
+      let most = 0; // at the same time
+      const { slowdown, grownMb } = await siege.during(async () => {
+        const closings: Promise<void>[] = [];
+        while (closings.length < CROWD) {
+          const arriving = Array.from({ length: AT_ONCE }, () => connectRaw(siege.node.wsUrl));
+          for (const { closed } of await Promise.all(arriving)) {
+            closings.push(
+              closed.then(({ code }) => void closeCodes.set(code, (closeCodes.get(code) ?? 0) + 1)),
+            );
+          }
         }
-        if (closings.length % 1000 === 0) most = Math.max(most, await siege.others());
-      }
-      await Promise.all(closings);
-      await siege.untilOthersAre(0);
-    });
-    expect(Object.fromEntries(closeCodes)).toEqual({ 4002: CROWD });
-    expect((grownMb * 1024) / most).toBeLessThan(10); // KB each
-    expect(slowdown).toBeLessThan(20);
-  });
+        most = await siege.others();
+        await Promise.all(closings);
+        await siege.untilOthersAre(0);
+      });
+      expect(most).toBeGreaterThan(CROWD * 0.99);
+      expect(Object.fromEntries(closeCodes)).toEqual({ 4002: CROWD });
+      expect((grownMb * 1024) / most).toBeLessThan(10); // KB each
+      expect(slowdown).toBeLessThan(20);
+    },
+    LIMIT_MS,
+  );
 });
