@@ -20,6 +20,7 @@ export class ClientAddresses {
   /** The address to count the sender of a request under. To be called before the first wait, while there is a request. */
   ofRequest(response: HttpResponse, request: HttpRequest): string {
     const peer = Buffer.from(response.getRemoteAddressAsText()).toString();
+    if (!this.trustsAny) return this.of(peer, '');
     // a proxy may add a line of its own behind one that the client has sent: both are one list (RFC 9110, 5.3)
     const forwardedFor: string[] = [];
     request.forEach((name, value) => {

@@ -5,15 +5,14 @@ import type { Dispatch } from '../handlers/dispatch.js';
 import { ANSWERS, type Frame, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE, type Close, type SLOW_READER } from '../protocol/errors.js';
 import { Mailbox } from './mailbox.js';
+import type { Rate } from './rate.js';
 import type { Socket } from './socket.js';
-import { TokenBucket } from './tokenBucket.js';
 
 /** What a connection does with what comes in; the same for all connections of a gateway. */
 export interface ConnectionRules {
   readonly maxMessageBytes: number;
-  /** Messages a second on average, and at once. 0: no limit. */
-  readonly messageRate: number;
-  readonly messageBurst: number;
+  /** Of messages. */
+  readonly rate: Rate;
   /** Messages that may wait for their turn, 0: any number. */
   readonly mailboxMessages: number;
   readonly mailboxBytes: number;
@@ -50,7 +49,8 @@ export class Connection implements Client {
   private held: HeldSession | null = null;
   /** Null while nothing waits in it: most connections never need one. */
   private mailbox: Mailbox<Waiting> | null = null;
-  private readonly bucket: TokenBucket;
+  /** For `ConnectionRules.rate`. */
+  private usedUntil = 0;
   private strikes = 0;
   result: Result = 'ok';
   /** Whether a message is being handled. */
@@ -63,9 +63,7 @@ export class Connection implements Client {
     readonly address: string,
     private readonly socket: Socket,
     private readonly rules: ConnectionRules,
-  ) {
-    this.bucket = new TokenBucket(rules.messageRate, rules.messageBurst, this.unauthenticatedSince);
-  }
+  ) {}
 
   get session(): HeldSession | null {
     return this.held;
@@ -93,7 +91,7 @@ export class Connection implements Client {
     const incoming: Incoming = this.admit()
       ? (this.rules.read(bytes, isBinary) ?? 'invalid')
       : 'rate_limited';
-    if (incoming === 'rate_limited' && this.strikes > this.rules.messageBurst) {
+    if (incoming === 'rate_limited' && this.strikes > this.rules.rate.burst) {
       this.close(CLOSE.policy);
     } else if (!this.isBusy) {
       this.handleAll(incoming, null);
@@ -156,12 +154,17 @@ export class Connection implements Client {
 
   /** Whether a message is within the rate. One that isn't is a strike, one that is takes a strike back. */
   private admit(): boolean {
-    if (this.bucket.isUnlimited || this.bucket.take(performance.now())) {
-      if (this.strikes > 0) this.strikes -= 1;
-      return true;
+    const { rate } = this.rules;
+    if (!rate.isUnlimited) {
+      const usedUntil = rate.admit(this.usedUntil, performance.now());
+      if (usedUntil === null) {
+        this.strikes += 1;
+        return false;
+      }
+      this.usedUntil = usedUntil;
     }
-    this.strikes += 1;
-    return false;
+    if (this.strikes > 0) this.strikes -= 1;
+    return true;
   }
 
   /**
