@@ -12,6 +12,7 @@ import { compileClientValidators, compileEnvelopeValidator } from './contract/va
 import type { Deployment } from './deployment.js';
 import { drain } from './gateway/drain.js';
 import { Gateway } from './gateway/gateway.js';
+import { Rate } from './gateway/rate.js';
 import { Tally } from './gateway/tally.js';
 import type { Client, Result } from './handlers/client.js';
 import type { Context } from './handlers/context.js';
@@ -217,8 +218,7 @@ export async function startServer(
     maxBackpressureBytes: config.MAX_BACKPRESSURE_BYTES,
     rules: {
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
-      messageRate: config.MESSAGE_RATE,
-      messageBurst: config.MESSAGE_BURST,
+      rate: new Rate(config.MESSAGE_RATE, config.MESSAGE_BURST),
       mailboxMessages: config.MAILBOX_MESSAGES,
       mailboxBytes: MAILBOX_LARGEST_MESSAGES * config.MAX_MESSAGE_BYTES,
       read: messageReader(compileEnvelopeValidator(), validators.keys()),

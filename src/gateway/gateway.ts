@@ -243,8 +243,8 @@ export class Gateway {
 class GatewaySocket implements Socket {
   constructor(private readonly ws: WebSocket<UserData>) {}
 
-  send(text: string): void {
-    this.ws.send(text);
+  send(frame: Frame): void {
+    this.ws.send(frame);
   }
 
   listen(isListening: boolean): void {

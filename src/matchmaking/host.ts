@@ -3,7 +3,7 @@ import type { Publisher } from '../bus/publisher.js';
 import { each } from '../each.js';
 import type { Launcher } from '../game/launcher.js';
 import type { GameServer } from '../match/match.js';
-import { ANSWERS, type Frame, matchFound } from '../protocol/answers.js';
+import { ANSWERS, matchFound } from '../protocol/answers.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { reading } from '../redis/unavailable.js';
@@ -194,7 +194,7 @@ export class Host {
    * told, they are told again.
    * @throws Unavailable
    */
-  private async tell(match: string, players: readonly string[], frame: Frame): Promise<void> {
+  private async tell(match: string, players: readonly string[], frame: string): Promise<void> {
     const { sessions, publisher } = this.options;
     await Promise.all(
       players.map(async (id) => {

@@ -1,20 +1,28 @@
 import type { LoggedOut, ServerMessage } from '../contract/server.generated.js';
 import { AUTH_TEXTS, ERROR_TEXTS, type RegistrationTexts } from './errors.js';
 
-/** A message of the server, ready to be sent as a text frame: compact JSON, `type` first. */
-export type Frame = string;
+/**
+ * A message of the server, ready to be sent as a text frame: compact JSON, `type` first; as its bytes if it is always the
+ * same, for a text is encoded anew each time that it is sent.
+ */
+export type Frame = string | ArrayBuffer;
 
 /** Makes the frame of a message. */
-function frame(message: ServerMessage): Frame {
+function frame(message: ServerMessage): string {
   return JSON.stringify(message);
 }
 
-function errorFrame(code: keyof typeof ERROR_TEXTS): Frame {
-  return frame({ type: 'error', payload: { message: ERROR_TEXTS[code], code } });
+/** Makes a frame that is sent many times. */
+function fixed(message: ServerMessage): ArrayBuffer {
+  return Uint8Array.from(Buffer.from(frame(message))).buffer;
 }
 
-function authError(text: keyof typeof AUTH_TEXTS): Frame {
-  return frame({ type: 'auth_error', payload: { message: AUTH_TEXTS[text] } });
+function errorFrame(code: keyof typeof ERROR_TEXTS): ArrayBuffer {
+  return fixed({ type: 'error', payload: { message: ERROR_TEXTS[code], code } });
+}
+
+function authError(text: keyof typeof AUTH_TEXTS): ArrayBuffer {
+  return fixed({ type: 'auth_error', payload: { message: AUTH_TEXTS[text] } });
 }
 
 /** Answers that are always the same, made once. */
@@ -25,10 +33,11 @@ export const ANSWERS = {
   invalidPayload: errorFrame('INVALID_PAYLOAD'),
   rateLimited: errorFrame('RATE_LIMITED'),
   unavailable: errorFrame('SERVICE_UNAVAILABLE'),
-  queued: frame({ type: 'queued' }),
-  dequeued: frame({ type: 'dequeued' }),
+  queued: fixed({ type: 'queued' }),
+  dequeued: fixed({ type: 'dequeued' }),
+  // a worker sends it by way of the bus, which carries texts
   matchError: frame({ type: 'match_error', payload: { message: 'Failed to start game server' } }),
-  loggedOut: frame({ type: 'logged_out' }),
+  loggedOut: fixed({ type: 'logged_out' }),
   loginFormat: authError('loginFormat'),
   badCredentials: authError('credentials'),
   tokenFormat: authError('tokenFormat'),
@@ -39,27 +48,27 @@ export const ANSWERS = {
 } as const;
 
 /** `auth_success`; the most frequent answer that is not always the same, so it is put together by hand. */
-export function authSuccess(username: string, token: string): Frame {
+export function authSuccess(username: string, token: string): string {
   return `{"type":"auth_success","payload":{"username":${JSON.stringify(username)},"token":${JSON.stringify(token)}}}`;
 }
 
 /** `player_count`. */
-export function playerCount(players: number): Frame {
+export function playerCount(players: number): string {
   return frame({ type: 'player_count', payload: players });
 }
 
 /** `display_name_updated`. */
-export function displayNameUpdated(name: string): Frame {
+export function displayNameUpdated(name: string): string {
   return frame({ type: 'display_name_updated', payload: name });
 }
 
 /** `global_chat`. */
-export function globalChat(username: string, message: string): Frame {
+export function globalChat(username: string, message: string): string {
   return frame({ type: 'global_chat', payload: { username, message } });
 }
 
 /** `private_chat`. */
-export function privateChat(username: string, message: string): Frame {
+export function privateChat(username: string, message: string): string {
   return frame({ type: 'private_chat', payload: { username, message } });
 }
 
@@ -69,12 +78,12 @@ export function matchFound(
   port: number,
   containerID: string,
   players: readonly string[],
-): Frame {
+): string {
   return frame({ type: 'match_found', payload: { port, players: [...players], containerID, host } });
 }
 
 /** `register_success`. */
-export function registerSuccess(username: string, token: string): Frame {
+export function registerSuccess(username: string, token: string): string {
   return frame({
     type: 'register_success',
     payload: { success: true, message: 'Registration successful', autoLogin: true, username, token },
@@ -82,13 +91,13 @@ export function registerSuccess(username: string, token: string): Frame {
 }
 
 /** `error` with code REGISTRATION_ERROR. */
-export function registrationError(message: RegistrationTexts[keyof RegistrationTexts]): Frame {
+export function registrationError(message: RegistrationTexts[keyof RegistrationTexts]): string {
   return frame({ type: 'error', payload: { message, code: 'REGISTRATION_ERROR' } });
 }
 
 type Reason = NonNullable<LoggedOut['payload']>['reason'];
 
 /** `logged_out` that the client did not ask for. */
-export function loggedOutBy(reason: Reason): Frame {
+export function loggedOutBy(reason: Reason): string {
   return frame({ type: 'logged_out', payload: { reason } });
 }

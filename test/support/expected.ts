@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { Frame } from '../../src/protocol/answers.js';
 import type { Message, TestClient } from './client.js';
 
 /** How long `expect.poll` is to try. */
@@ -58,4 +59,9 @@ export function expectWellFormed({ rawFrames }: TestClient): void {
     expect(JSON.stringify(message)).toBe(text);
     expect(['type', 'type,payload']).toContain(Object.keys(message).join());
   }
+}
+
+/** The text of a frame that the server sends. */
+export function textOf(frame: Frame): string {
+  return typeof frame === 'string' ? frame : Buffer.from(frame).toString();
 }

@@ -13,6 +13,7 @@ import type { Frame } from '../../src/protocol/answers.js';
 import { Limiter } from '../../src/redis/limiter.js';
 import { isLive } from '../../src/session/state.js';
 import type { Log } from '../../src/store/change.js';
+import { textOf } from './expected.js';
 import { NODE, type Player, type Scene } from './scene.js';
 
 const logger = pino({ level: 'silent' });
@@ -62,8 +63,9 @@ export async function clientOf(
   { presence }: Pick<Context, 'presence'>,
   id: string,
   player: Player,
-  onFrame: (frame: Frame) => void = () => {},
+  onText: (text: string) => void = () => {},
 ): Promise<Client> {
+  const onFrame = (frame: Frame) => onText(textOf(frame));
   const known = await scene.deployment.sessions.load(id);
   const { state } = known;
   if (!isLive(state)) throw new Error(`${id} is ${state.status}`);

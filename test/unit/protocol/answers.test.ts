@@ -14,6 +14,7 @@ import {
   registrationError,
 } from '../../../src/protocol/answers.js';
 import { registrationTexts } from '../../../src/protocol/errors.js';
+import { textOf } from '../../support/expected.js';
 
 type Reason = NonNullable<LoggedOut['payload']>['reason'];
 
@@ -22,7 +23,7 @@ const TOKEN = '550e8400-e29b-41d4-a716-446655440000';
 const NAMES = ['jane.doe', '😀😀😀', 'with "quotes" and \\', '</script>', 'a\u2028b'];
 
 const FRAMES: [name: string, frame: string][] = [
-  ...Object.entries(ANSWERS),
+  ...Object.entries(ANSWERS).map(([name, frame]): [string, string] => [name, textOf(frame)]),
   ...Object.entries(registrationTexts(8)).map(([problem, text]): [string, string] => [
     `a registration refused for ${problem}`,
     registrationError(text),
