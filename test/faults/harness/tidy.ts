@@ -30,6 +30,9 @@ const QUEUE_SETTINGS = /^(?:meta|id|marker|repeat|repeat:[a-z]+)$/;
 const MOST_JOBS = { delayed: 5, completed: 10, failed: 100 } as const;
 const MOST_JOB_EVENTS = 11_000;
 
+/** Keys that are looked at at the same time. */
+const AT_ONCE = 500;
+
 /** Longer than a job of a worker that has died takes to get to another one. */
 const TIDY_MS = 30_000;
 
@@ -43,11 +46,10 @@ export async function expectTidy(fleet: Fleet): Promise<void> {
     async () => {
       const names = await allKeys(fleet);
       const inventory = new Inventory(fleet, await displayNames(fleet, names));
-      const stray: string[] = [];
-      for (const name of names) {
-        if (!(await inventory.isRight(name))) stray.push(await inventory.describe(name));
-      }
-      expect(stray).toEqual([]);
+      const judged = await inBatches(names, async (name) =>
+        (await inventory.isRight(name)) ? [] : [await inventory.describe(name)],
+      );
+      expect(judged.flat()).toEqual([]);
     },
     { timeoutMs: TIDY_MS, intervalMs: 500, message: 'nothing is left behind' },
   );
@@ -131,12 +133,20 @@ async function keysOf(server: Redis, prefix: string): Promise<string[]> {
 
 /** Hashes of the display names that stand in the records of sessions. */
 async function displayNames({ redis, env }: Fleet, names: readonly string[]): Promise<Set<string>> {
+  const accounts = names.filter((name) => /^\{\d+\}:sessions:/.test(name));
+  const records = await inBatches(accounts, (name) => redis.hvals(`${env.KEY_PREFIX}${name}`));
   const hashes = new Set<string>();
-  for (const name of names.filter((name) => /^\{\d+\}:sessions:/.test(name))) {
-    for (const record of await redis.hvals(`${env.KEY_PREFIX}${name}`)) {
-      const [, , , , displayName] = JSON.parse(record.slice(record.indexOf('['))) as unknown[];
-      if (typeof displayName === 'string') hashes.add(hashName(displayName));
-    }
+  for (const record of records.flat()) {
+    const [, , , , displayName] = JSON.parse(record.slice(record.indexOf('['))) as unknown[];
+    if (typeof displayName === 'string') hashes.add(hashName(displayName));
   }
   return hashes;
+}
+
+async function inBatches<T>(names: readonly string[], ask: (name: string) => Promise<T>): Promise<T[]> {
+  const answers: T[] = [];
+  for (let i = 0; i < names.length; i += AT_ONCE) {
+    answers.push(...(await Promise.all(names.slice(i, i + AT_ONCE).map(ask))));
+  }
+  return answers;
 }
