@@ -86,9 +86,9 @@ describe('what a node costs', () => {
     });
 
     it('token_auth where the session of the token has ended before: one script', async () => {
-      await enter(accounts[6]!);
+      await enter(accounts[8]!);
       await logout(client);
-      const enters = () => tokenAuth(client, accounts[6]!.token);
+      const enters = () => tokenAuth(client, accounts[8]!.token);
       expect(await commandsOf(enters)).toEqual(['eval']);
     });
 

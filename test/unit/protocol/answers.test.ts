@@ -61,8 +61,8 @@ describe('answers', () => {
   });
 
   it('have their members in the order of the manual', () => {
-    expect(ANSWERS.loggedOut).toBe('{"type":"logged_out"}');
-    expect(ANSWERS.authRequired).toBe(
+    expect(textOf(ANSWERS.loggedOut)).toBe('{"type":"logged_out"}');
+    expect(textOf(ANSWERS.authRequired)).toBe(
       '{"type":"error","payload":{"message":"Authentication required","code":"AUTH_REQUIRED"}}',
     );
     expect(globalChat('jane.doe', 'Hello everyone!')).toBe(
