@@ -5,11 +5,12 @@ import { eventually } from '../../support/eventually.js';
 import type { Fleet } from '../../support/fleet.js';
 
 /** Kinds of keys that stay when nobody is there: the log, accounts, detached sessions. */
-const STAYS = /^\{\d+\}:(?:log|user:.+|account:\S+|sessions:\S+|resume:\S+|detached|used:\d+)$|^\{meta\}:partitions$/;
+const STAYS =
+  /^\{\d+\}:(?:log|user:.+|account:\S+|sessions:\S+|resume:\S+|detached|used:\d+)$|^\{meta\}:partitions$/;
 
 /** Kinds of keys that go by themselves. */
 const EXPIRES =
-  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:(?:lease:\S+|gateways)$|^\{meta\}:reaper$|^\{watch\}:\S+$|^limit:/;
+  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:(?:lease:\S+|gateways)$|^\{meta\}:reaper$|^\{(?:watch|forming|ports)\}:\S+$|^limit:/;
 
 /** Nodes are forgotten by the reaper once they have no sessions; those that live may stay. */
 const NODES = /^\{\d+\}:nodes$/;
