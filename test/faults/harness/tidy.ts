@@ -10,7 +10,7 @@ const STAYS =
 
 /** Kinds of keys that go by themselves. */
 const EXPIRES =
-  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:(?:lease:\S+|gateways)$|^\{meta\}:reaper$|^\{(?:watch|forming|ports)\}:\S+$|^limit:/;
+  /^\{\d+\}:(?:token|lane|ended|fence):\S+$|^\{nodes\}:(?:lease:\S+|gateways|reaper)$|^\{(?:watch|forming|ports)\}:\S+$|^limit:/;
 
 /** Nodes are forgotten by the reaper once they have no sessions; those that live may stay. */
 const NODES = /^\{\d+\}:nodes$/;
