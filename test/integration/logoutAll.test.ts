@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { logoutAllHandler } from '../../src/handlers/logoutAll.js';
 import { ANSWERS } from '../../src/protocol/answers.js';
+import { textOf } from '../support/expected.js';
 import { clientOf, contextOf } from '../support/handling.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { Scene } from '../support/scene.js';
@@ -34,7 +35,7 @@ describe('logout_all', () => {
     expect(taken.done).toBe(true);
 
     await logoutAllHandler(context).handle(client, { type: 'logout_all' });
-    expect(answers).toEqual([ANSWERS.loggedOut]);
+    expect(answers).toEqual([textOf(ANSWERS.loggedOut)]);
     expect((await deployment.sessions.load(id)).state.status).toBe('none');
     expect(await deployment.sessions.endedBy(id)).toBe('account');
     await expect.poll(() => notices).toEqual([expect.stringContaining(id)]);
