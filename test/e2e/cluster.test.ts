@@ -50,7 +50,7 @@ describe.skipIf(!HAS_HAPROXY)('a cluster on one machine, behind HAProxy,', () =>
         new Set([1012]),
       );
       await crowd.end();
-      const log = await expectTruth(fleet, crowd, { nodes: [{ wsUrl }], isExact: true });
+      const log = await expectTruth(fleet, crowd, { nodes: [{ wsUrl }], isExact: true, drains: true });
       const reasons = new Set(log.map(({ data }) => data.reason));
       expect([...reasons]).toContain('drained');
       expect([...reasons]).not.toContain('node_lost');
@@ -69,7 +69,7 @@ describe.skipIf(!HAS_HAPROXY)('a cluster on one machine, behind HAProxy,', () =>
       for (const name of names) await cluster!.untilStarted(name, 2);
       await crowd.everybodyPlays(1);
       await crowd.end();
-      await expectTruth(fleet, crowd, { nodes: [{ wsUrl }], promisesDie: true });
+      await expectTruth(fleet, crowd, { nodes: [{ wsUrl }], promisesDie: true, losesNodes: true });
       expect(cluster!.started('gateway-2').times).toBe(1);
     },
     LIMIT_MS,

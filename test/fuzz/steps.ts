@@ -258,6 +258,8 @@ export function conversations(): fc.Arbitrary<Iterable<Step>> {
         const target = real.name(short);
         client.send({ type: 'private_chat', payload: { target, message } });
         await real.expectEffects(reference.privateChat(connection, target, message));
+        // it is not answered: whoever comes next must not be found by it
+        await client.request({ type: 'no such type' });
       }),
   );
 

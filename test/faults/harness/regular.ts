@@ -200,8 +200,8 @@ export class Regular {
     await this.pause(300);
     if (visit.ws.readyState !== WebSocket.OPEN) return false;
     visit.hasSpoken = true; // an error is about this
-    visit.ws.send('{"type":"leave_queue"}');
     const now = Date.now();
+    visit.ws.send('{"type":"leave_queue"}');
     this.diary.push({ request: 'leave_queue', askedAt: now, endedAt: now, outcome: 'unasked' });
     return true;
   }
