@@ -6,8 +6,8 @@ const OTHER_FILES = 100;
 /** Without a known limit. */
 const USUAL_FILE_LIMIT = 20_000;
 
-/** Connections from one address that find a port without searching long; there are about 28,000 ports. */
-const PORTS_PER_ADDRESS = 14_000;
+/** Connections from one address that find a port without searching long, also beside another load test; there are about 28,000 ports. */
+const PORTS_PER_ADDRESS = 6000;
 
 /** How many connections one process may have. */
 export function connectionsPerProcess(): number {

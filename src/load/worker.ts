@@ -157,9 +157,12 @@ async function play(
   }
 }
 
+/** Clients that are lost together must not come back at one moment: a listening socket has room for few of them. */
+const JITTER_MS = 1000;
+
 /**
  * Lets players come back that have nothing to do but to be there, whenever they are gone until the end.
- * @param awayMs how long they wait before they try
+ * @param awayMs how long they wait before they try, and a random time more, as clients should
  */
 function keepConnected(players: readonly Player[], cast: Cast, pacer: Pacer, awayMs: number): void {
   const queue = new Queue(CONNECTING);
@@ -167,7 +170,7 @@ function keepConnected(players: readonly Player[], cast: Cast, pacer: Pacer, awa
   const bringBack = async (player: Player) => {
     if (returning.has(player)) return;
     returning.add(player);
-    if (awayMs > 0) await sleep(awayMs);
+    await sleep(awayMs + JITTER_MS * Math.random());
     let isBack = false;
     while (!pacer.isOver && !player.isConnected) {
       isBack = await queue.pass(() => comeBack(player, cast.get(player)!, pacer));

@@ -36,13 +36,13 @@ describe('parseSources', () => {
 
 describe('what is chosen by default', () => {
   it('is one address while its ports suffice', () => {
-    expect(defaultSources(14_000, ['ws://127.0.0.1:8080/ws'])).toEqual([]);
-    expect(defaultSources(30_000, ['ws://127.0.0.1:8080/ws'])).toEqual([
+    expect(defaultSources(6000, ['ws://127.0.0.1:8080/ws'])).toEqual([]);
+    expect(defaultSources(18_000, ['ws://127.0.0.1:8080/ws'])).toEqual([
       '127.0.0.2',
       '127.0.0.3',
       '127.0.0.4',
     ]);
-    expect(defaultSources(30_000, ['ws://192.0.2.1:8080/ws'])).toEqual([]);
+    expect(defaultSources(18_000, ['ws://192.0.2.1:8080/ws'])).toEqual([]);
   });
 
   it('is never more workers than clients', () => {
