@@ -25,7 +25,7 @@ export interface ReckoningOptions {
 }
 
 /** By how much the clock of Redis and ours may differ, both being of this machine, in ms. */
-const SLACK_MS = 5;
+const SLACK_MS = 20;
 
 /** What is promised for later is recorded so long after Redis is back, in ms. */
 const LATE_MS = 20_000;
