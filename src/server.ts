@@ -307,7 +307,7 @@ export async function startServer(
 
 /** How long `drain` takes at most, in ms. */
 export function longestDrainMs(drainSeconds: number): number {
-  return drainSeconds * 1000 + FLUSH_MS + 3 * CLOSING_MS;
+  return drainSeconds * 1000 + FLUSH_MS + 5 * CLOSING_MS;
 }
 
 /** Largest messages that one connection may have waiting. */
