@@ -40,10 +40,10 @@ describe('from a command to a commit', () => {
   });
   const batch = Array.from({ length: 256 }, () => ({ operation: operation() }));
   bench('packing a batch of 256', () => {
-    pack(batch);
+    pack(batch, attachment.node);
   });
   const single = batch.slice(0, 1);
   bench('packing a batch of 1', () => {
-    pack(single);
+    pack(single, attachment.node);
   });
 });

@@ -14,8 +14,8 @@ export interface GroupCommits extends Window {
 
 const SCRIPT = `
 local events = cjson.decode(ARGV[1])
-for i = 1, #events, 4 do
-  redis.call('XADD', KEYS[1], '*', 't', events[i], 's', events[i + 1], 'v', events[i + 2], 'n', ARGV[2], 'd', events[i + 3])
+for i = 1, #events do
+  redis.call('XADD', KEYS[1], '*', 'e', events[i])
 end
 `;
 
@@ -23,12 +23,14 @@ const LOG = 'bench:log';
 const NODE = 'node-1-abcdefgh';
 
 /** The events of a session that is started and logged out of. */
-function cycle(): (string | number)[] {
+function cycle(): string[] {
   const id = (bytes: number) => randomBytes(bytes).toString('base64url');
   const session = `s${id(18)}`;
   const started = { accountId: `a${id(12)}`, token: id(16), node: NODE, connection: 1234 };
-  const data = JSON.stringify(started);
-  return ['session.started', session, 1, data, 'session.logged_out', session, 2, '{"by":"client"}'];
+  return [
+    `session.started ${session} 1 ${NODE} ${JSON.stringify(started)}`,
+    `session.logged_out ${session} 2 ${NODE} {"by":"client"}`,
+  ];
 }
 
 async function run(task: GroupCommits): Promise<void> {
@@ -40,7 +42,7 @@ async function run(task: GroupCommits): Promise<void> {
   const lane = async () => {
     while (!isOver) {
       const events = Array.from({ length: group / 2 }, cycle).flat();
-      await redis.evalsha(sha, 1, LOG, JSON.stringify(events), NODE);
+      await redis.evalsha(sha, 1, LOG, JSON.stringify(events));
       count += group;
     }
   };

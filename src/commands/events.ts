@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { toCloudEvent } from '../log/cloudEvent.js';
+import type { Event } from '../log/entry.js';
 import { type FollowOptions, followLog } from '../log/follow.js';
 import { Followers } from '../log/followers.js';
 import { mergeEvents } from '../log/merge.js';
-import { type Event, PAGE_SIZE, readLog } from '../log/read.js';
+import { PAGE_SIZE, readLog } from '../log/read.js';
 import { fromStart, parseSince, type Since } from '../log/since.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';

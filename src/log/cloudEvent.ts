@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../contract/events.generated.js';
-import type { Event } from './read.js';
+import type { Event } from './entry.js';
 
 /**
  * An event as a CloudEvent 1.0 (https://github.com/cloudevents/spec, JSON format), see `schemas/events/cloudevent.json`.

@@ -5,13 +5,12 @@ KEYS[1]   stream of the partition
 KEYS[2]   lane record: number and results of the lane's last batch
 KEYS[3..] keys of the operations, which name them by position (1 is KEYS[3])
 ARGV[1]   number of the batch; a number seen before returns the results of then and changes nothing
-ARGV[2]   id of the committing node
-ARGV[3]   seconds that the lane record is kept
-ARGV[4]   operations, one flat JSON array: how many there are, and for each
-            how many checks, and for each: key, field, version, time
-                the record's version and the time of its commit; field "" for a record that is a whole key;
-                version 0: no record; version -1: no key, of whatever type; time 0: any
-            how many events, and for each: type, subject, version, data
+ARGV[2]   seconds that the lane record is kept
+ARGV[3]   operations, one flat JSON array: how many there are, and for each
+            how many checks, and for each: key, field, what the record begins with
+                "<version> <time of its commit> ", or "<version> "; "" for no record; "none" for no key, of whatever type;
+                field "" for a record that is a whole key
+            how many events, and each as it is to stand in the log
             how many writes, and for each one of
                 "put", key, field, version, body, expires at (ms) or 0
                 "delete", key, field
@@ -22,16 +21,18 @@ ARGV[4]   operations, one flat JSON array: how many there are, and for each
                 "remove", key, member
                 "note", key, text, seconds     a plain string that expires
                 "stamp", key, field            field of a hash: the time of the commit (ms)
+              Versions are texts: numbers that become part of a text are slow to print.
 
-Returns JSON, a result for each operation: the id of its last event (or the time in ms, if it has none), or, when a
-check failed and so nothing of the operation was done, [position of the check from 0, the record found or ""].
+Returns the results of the operations in their order, a flat JSON array: for those that were committed, "time of the commit in
+ms", how many have it; for one of which nothing was done, because a check failed, [position of the check from 0, the record
+found or ""].
 
 A record is stored as "<version> <time of the commit in ms> <body>". All checks of all operations come before the first
-write; an operation sees what earlier ones of its batch are going to write.
+write; an operation sees the records that earlier ones of its batch are going to write.
 
 A script that fails halfway, because the user has no right to one of its commands, keeps what it has written. So of an
 operation the records come first, then its events, then the indexes: what is tried again then finds its version taken, and
-no event comes twice.
+no event comes twice. Sets come last of all, for all operations in one command each.
 ]]
 local call = redis.call
 local number = tonumber(ARGV[1])
@@ -40,14 +41,14 @@ if lane then
   local last, results = lane:match('^(%d+) (.*)$')
   last = tonumber(last)
   if last == number then
-    call('EXPIRE', KEYS[2], ARGV[3]) -- a write, so that a WAIT after this call has something to wait for
+    call('EXPIRE', KEYS[2], ARGV[2]) -- a write, so that a WAIT after this call has something to wait for
     return results
   elseif last > number then
     return redis.error_reply('STALEBATCH lane is at ' .. last .. ', got ' .. number)
   end
 end
 
-local flat = cjson.decode(ARGV[4])
+local flat = cjson.decode(ARGV[3])
 local results = {}
 local events = {} -- where those of each operation are
 local pending = {} -- where a record is going to be put or deleted, by key and field
@@ -69,26 +70,20 @@ local function recordOf(put, time)
 end
 
 -- the record if it is another one than it should be
-local function mismatch(key, field, version, time)
-  if version == -1 then
+local function mismatch(key, field, beginning)
+  if beginning == 'none' then
     return call('EXISTS', KEYS[key + 2]) == 1 and ''
   end
   local write = pending[key] and pending[key][field]
-  if write then
-    local isPut = flat[write] == 'put'
-    if (isPut and flat[write + 3] or 0) == version then
-      return false
-    end
-    return isPut and recordOf(write, now()) or ''
-  end
   local record
-  if field == '' then
+  if write then
+    record = flat[write] == 'put' and recordOf(write, now()) or ''
+  elseif field == '' then
     record = call('GET', KEYS[key + 2]) or ''
   else
     record = call('HGET', KEYS[key + 2], field) or ''
   end
-  local found, foundTime = record:match('^(%d+) (%d+)')
-  local isIt = tonumber(found or 0) == version and (time == 0 or tonumber(foundTime) == time)
+  local isIt = beginning == '' and record == '' or beginning ~= '' and record:sub(1, #beginning) == beginning
   return not isIt and record
 end
 
@@ -98,15 +93,15 @@ for i = 1, flat[1] do
   local checks = flat[at]
   at = at + 1
   for position = 0, checks - 1 do
-    local record = not refusal and mismatch(flat[at], flat[at + 1], flat[at + 2], flat[at + 3])
+    local record = not refusal and mismatch(flat[at], flat[at + 1], flat[at + 2])
     if record then
       refusal = { position, record }
     end
-    at = at + 4
+    at = at + 3
   end
   results[i] = refusal
   events[i] = at
-  at = at + 1 + 4 * flat[at]
+  at = at + 1 + flat[at]
   local writes = flat[at]
   at = at + 1
   for _ = 1, writes do
@@ -125,6 +120,7 @@ for i = 1, flat[1] do
 end
 
 local IS_RECORD = { put = true, delete = true }
+local sets = {} -- what becomes of members of sets, by key and member
 
 local function apply(write, time)
   local kind, key, member = flat[write], KEYS[flat[write + 1] + 2], flat[write + 2]
@@ -140,10 +136,13 @@ local function apply(write, time)
   elseif kind == 'rank' then
     local offset = flat[write + 3]
     call('ZADD', key, offset == 0 and time or string.format('%.0f', time + offset), member)
-  elseif kind == 'add' then
-    call('SADD', key, member)
-  elseif kind == 'remove' then
-    call('SREM', key, member)
+  elseif kind == 'add' or kind == 'remove' then
+    local members = sets[key]
+    if not members then
+      members = {}
+      sets[key] = members
+    end
+    members[member] = kind
   elseif kind == 'unrank' then
     call('ZREM', key, member)
   elseif kind == 'delete' then
@@ -174,17 +173,16 @@ local function applyAll(at, areRecords)
 end
 
 local function add(event, id)
-  return redis.pcall('XADD', KEYS[1], id, 't', flat[event], 's', flat[event + 1], 'v', flat[event + 2], 'n', ARGV[2], 'd', flat[event + 3])
+  return redis.pcall('XADD', KEYS[1], id, 'e', flat[event])
 end
 
 for i = 1, flat[1] do
   if not results[i] then
     local at = events[i]
-    local writes = at + 1 + 4 * flat[at]
+    local writes = at + 1 + flat[at]
     applyAll(writes, true)
-    local id
-    for event = at + 1, writes - 1, 4 do
-      id = add(event, now() .. '-*')
+    for event = at + 1, writes - 1 do
+      local id = add(event, now() .. '-*')
       if id.err then
         -- the clock was set back: the time is that of the last event, and the records have it, too
         id = add(event, '*')
@@ -196,10 +194,42 @@ for i = 1, flat[1] do
       end
     end
     applyAll(writes, false)
-    results[i] = id or now()
+    results[i] = now()
   end
 end
 
-local answer = cjson.encode(results)
-call('SET', KEYS[2], number .. ' ' .. answer, 'EX', ARGV[3])
+-- how many members a command takes at most: Lua's stack is not endless
+local MEMBERS = 1000
+
+local function callWith(command, key, members)
+  for from = 1, #members, MEMBERS do
+    call(command, key, unpack(members, from, math.min(from + MEMBERS - 1, #members)))
+  end
+end
+
+for key, members in pairs(sets) do
+  local added, removed = {}, {}
+  for member, kind in pairs(members) do
+    local list = kind == 'add' and added or removed
+    list[#list + 1] = member
+  end
+  callWith('SADD', key, added)
+  callWith('SREM', key, removed)
+end
+
+-- equal times in succession are told once
+local told = {}
+for i = 1, flat[1] do
+  local result = results[i]
+  if type(result) == 'string' and told[#told - 1] == result then
+    told[#told] = told[#told] + 1
+  else
+    told[#told + 1] = result
+    if type(result) == 'string' then
+      told[#told + 1] = 1
+    end
+  end
+end
+local answer = cjson.encode(told)
+call('SET', KEYS[2], number .. ' ' .. answer, 'EX', ARGV[2])
 return answer

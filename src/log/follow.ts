@@ -1,9 +1,10 @@
 import keySlot from 'cluster-key-slot';
 import { isRedisReply, type RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { type Event, parseEntry } from './entry.js';
 import { START } from './entryId.js';
 import { compareEvents } from './merge.js';
-import { type Event, PAGE_SIZE, parseEvent } from './read.js';
+import { PAGE_SIZE } from './read.js';
 
 export interface FollowOptions {
   /** Opens one more connection; the follower closes those it has opened. */
@@ -96,7 +97,7 @@ async function* followStreams(
     const page: Event[] = [];
     for (const [log, entries] of answer ?? []) {
       const i = logs.indexOf(log);
-      for (const [id, fields] of entries) page.push(parseEvent(partitions[i]!, id, fields));
+      for (const [id, fields] of entries) page.push(parseEntry(partitions[i]!, id, fields));
       positions[i] = entries.at(-1)?.[0] ?? positions[i] ?? START;
     }
     yield page.sort(compareEvents);

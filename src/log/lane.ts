@@ -3,7 +3,15 @@ import { isPassing, type RedisClient } from '../redis/client.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
 import type { CommitterOptions, Pending } from './committer.js';
-import { type CommitResult, type Operation, parseRecord } from './operation.js';
+import { formatEntry } from './entry.js';
+import {
+  type Check,
+  type CommitResult,
+  NO_KEY,
+  NO_RECORD,
+  type Operation,
+  parseRecord,
+} from './operation.js';
 
 const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
 
@@ -78,15 +86,15 @@ export class Lane {
   }
 
   private async deliver(batch: readonly Pending[]): Promise<CommitResult[]> {
-    const { keys, json } = pack(batch);
     const { redis, node, logger, waitReplicas = 0 } = this.options;
+    const { keys, json } = pack(batch, node);
     const commit = commitCommand(redis);
     for (let attempt = 0; ; attempt++) {
       try {
         const keyCount = this.keys.length + keys.length;
-        const answer = await commit(keyCount, ...this.keys, ...keys, this.number, node, RECORD_SECONDS, json);
+        const answer = await commit(keyCount, ...this.keys, ...keys, this.number, RECORD_SECONDS, json);
         if (waitReplicas > 0) await waitForReplicas(redis, this.keys[1], waitReplicas);
-        return (JSON.parse(answer) as PackedResult[]).map(unpackResult);
+        return unpackResults(answer);
       } catch (error) {
         if (!(error instanceof Error) || !isPassing(error)) throw error;
         if (this.closed || this.batchAgeMs > GIVE_UP_MS) throw new Unavailable(error);
@@ -116,8 +124,14 @@ function commitCommand(redis: RedisClient): CommitCommand {
   return redis.script('commit', SCRIPT);
 }
 
-/** Packs operations for the script, see there: each key once, in the order of their first use. */
-export function pack(batch: readonly { readonly operation: Operation }[]): { keys: string[]; json: string } {
+/**
+ * Packs operations for the script, see there: each key once, in the order of their first use.
+ * @param node its id stands in every event
+ */
+export function pack(
+  batch: readonly { readonly operation: Operation }[],
+  node: string,
+): { keys: string[]; json: string } {
   const positions = new Map<string, number>();
   const keys: string[] = [];
   const position = (key: string): number => {
@@ -132,24 +146,41 @@ export function pack(batch: readonly { readonly operation: Operation }[]): { key
   for (const { operation } of batch) {
     const { checks, events, writes } = operation;
     flat.push(checks.length);
-    for (const { key, field = '', version, at = 0 } of checks) flat.push(position(key), field, version, at);
+    for (const check of checks) flat.push(position(check.key), check.field ?? '', beginningOf(check));
     flat.push(events.length);
-    for (const { type, subject, version, data } of events) {
-      flat.push(type, subject, version, JSON.stringify(data));
-    }
+    for (const event of events) flat.push(formatEntry(event, node));
     flat.push(writes.length);
     for (const write of writes) {
-      flat.push(write[0], position(write[1]));
-      for (let slot = 2; slot < write.length; slot += 1) flat.push(write[slot]!);
+      flat.push(write[0], position(write[1]), write[2]);
+      if (write[0] === 'put') flat.push(`${write[3]}`, write[4], write[5]);
+      else if (write.length === 4) flat.push(write[3]);
     }
   }
   return { keys, json: JSON.stringify(flat) };
 }
 
-type PackedResult = string | [check: number, found: string];
+/** What a record must begin with to be the one that is expected. */
+function beginningOf({ version, at = 0 }: Check): string {
+  if (version === NO_KEY) return 'none';
+  if (version === NO_RECORD) return '';
+  return at === 0 ? `${version} ` : `${version} ${at} `;
+}
 
-function unpackResult(result: PackedResult): CommitResult {
-  return typeof result === 'string'
-    ? { committed: true, at: Number.parseInt(result, 10) }
-    : { committed: false, check: result[0], found: parseRecord(result[1]) };
+type PackedResult = string | number | [check: number, found: string];
+
+/** Reads what the script returns: how many operations in succession were committed at a time, and those that were refused. */
+export function unpackResults(json: string): CommitResult[] {
+  const packed = JSON.parse(json) as PackedResult[];
+  const results: CommitResult[] = [];
+  for (let i = 0; i < packed.length; i += 1) {
+    const result = packed[i]!;
+    if (typeof result === 'object') {
+      results.push({ committed: false, check: result[0], found: parseRecord(result[1]) });
+      continue;
+    }
+    const committed = { committed: true, at: Number(result) } as const;
+    i += 1;
+    for (let count = packed[i] as number; count > 0; count -= 1) results.push(committed);
+  }
+  return results;
 }

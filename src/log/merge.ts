@@ -1,5 +1,5 @@
+import type { Event } from './entry.js';
 import { compareEntryIds } from './entryId.js';
-import type { Event } from './read.js';
 
 /** The order of events of several partitions: by id, so by time; of equal ids by partition. */
 export function compareEvents(a: Event, b: Event): number {

@@ -1,4 +1,4 @@
-import type { Event } from './read.js';
+import type { Event } from './entry.js';
 
 /**
  * What the log says of a subject after some of its events. `version` and `time` (Redis' time in ms) are those of the

@@ -83,7 +83,7 @@ class Logs {
       young: Array.from({ length: young }, (_, i) => `${limit + HOUR_MS + i * 1000}-${i % 3}`),
     };
     const pipeline = this.redis.raw.pipeline();
-    for (const id of [...ids.old, ...ids.young]) pipeline.xadd(key, id, 't', 'session.started');
+    for (const id of [...ids.old, ...ids.young]) pipeline.xadd(key, id, 'e', 'session.started');
     await pipeline.exec();
     return ids;
   }
@@ -194,10 +194,10 @@ describe('retention', () => {
     await logs.run();
     expect(await logs.ids(0)).toEqual([]);
     const key = logs.keys.log(0);
-    await expect(logs.redis.raw.xadd(key, old[0]!, 't', 'session.started')).rejects.toThrow(
+    await expect(logs.redis.raw.xadd(key, old[0]!, 'e', 'session.started')).rejects.toThrow(
       /equal or smaller/,
     );
-    await logs.redis.raw.xadd(key, '*', 't', 'session.started');
+    await logs.redis.raw.xadd(key, '*', 'e', 'session.started');
     await logs.run();
     expect((await logs.ids(0)).length).toBe(1);
   });

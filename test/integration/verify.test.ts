@@ -335,46 +335,36 @@ const plants: readonly [
   [
     'an event that is not in the state',
     ({ redis, keys, partition, attached }) => {
-      const fields = [
-        't',
-        'session.detached',
-        's',
-        attached,
-        'v',
-        '2',
-        'n',
-        'n1',
-        'd',
-        '{"reason":"closed"}',
-      ];
-      return redis.xadd(keys.log(partition), '*', ...fields);
+      return redis.xadd(
+        keys.log(partition),
+        '*',
+        'e',
+        `session.detached ${attached} 2 n1 {"reason":"closed"}`,
+      );
     },
     ({ attached }) => [`${attached} is stored at version 1; the log is at version 2`],
   ],
   [
     'an event that cannot follow',
     ({ redis, keys, partition, detached }) => {
-      const fields = [
-        't',
-        'session.detached',
-        's',
-        detached,
-        'v',
-        '3',
-        'n',
-        'n1',
-        'd',
-        '{"reason":"closed"}',
-      ];
-      return redis.xadd(keys.log(partition), '*', ...fields);
+      return redis.xadd(
+        keys.log(partition),
+        '*',
+        'e',
+        `session.detached ${detached} 3 n1 {"reason":"closed"}`,
+      );
     },
     ({ detached }) => [`${detached} session.detached cannot follow on status detached`],
   ],
   [
     'an event with data that are not valid',
     ({ redis, keys, partition, attached }) => {
-      const fields = ['t', 'session.detached', 's', attached, 'v', '2', 'n', 'n1', 'd', '{"reason":"bored"}'];
-      return redis.xadd(keys.log(partition), '*', ...fields);
+      return redis.xadd(
+        keys.log(partition),
+        '*',
+        'e',
+        `session.detached ${attached} 2 n1 {"reason":"bored"}`,
+      );
     },
     ({ attached }) => [`${attached} the data of session.detached are not valid`],
   ],
@@ -406,8 +396,7 @@ describe('verify', () => {
     const scene = await open(deployments[0]!.env());
     const { redis, keys, partition, player, attached, detached } = await setUp(scene);
     const plant = async (type: string, subject: string, version: number) => {
-      const fields = ['t', type, 's', subject, 'v', `${version}`, 'n', 'n1', 'd', '{}'];
-      const id = await redis.xadd(keys.log(partition), '*', ...fields);
+      const id = await redis.xadd(keys.log(partition), '*', 'e', `${type} ${subject} ${version} n1 {}`);
       await edit(redis, keys.sessions(partition, accountOf(subject)), subject, (record) =>
         record.replace(/^\d+ \d+/, `${version} ${id!.split('-')[0]}`),
       );
@@ -427,8 +416,8 @@ describe('verify', () => {
   it('takes what begins late in a log that was never trimmed for a difference', async () => {
     const scene = await open(deployments[0]!.env());
     const { redis, keys, partition, player } = await setUp(scene);
-    const fields = ['t', 'session.expired', 's', unknownSession(player), 'v', '3', 'n', 'n1', 'd', '{}'];
-    await redis.xadd(keys.log(partition), '*', ...fields);
+    const event = `session.expired ${unknownSession(player)} 3 n1 {}`;
+    await redis.xadd(keys.log(partition), '*', 'e', event);
     expect(await problems(scene)).toEqual([
       expect.stringContaining(`${unknownSession(player)} begins with a later version than 1`),
     ]);
@@ -547,7 +536,7 @@ async function entryOf(
   version: number,
 ): Promise<[id: string, fields: string[]]> {
   const entries = await redis.xrange(log, '-', '+');
-  return entries.find(([, fields]) => fields[3] === subject && fields[5] === String(version))!;
+  return entries.find(([, [, event]]) => event!.includes(` ${subject} ${version} `))!;
 }
 
 /** The time of a session's record, in ms. */

@@ -45,20 +45,20 @@ export function countByType(log: readonly LogEntry[]): Record<string, number> {
 }
 
 function parseEntry(partition: number, id: string, fields: readonly string[]): LogEntry {
-  const value = (name: string): string => {
-    const at = fields.findIndex((field, i) => i % 2 === 0 && field === name);
-    if (at < 0) throw new Error(`Entry ${id} of partition ${partition} has no field ${name}`);
-    return fields[at + 1]!;
-  };
-  const [type, dataVersion = '1'] = value('t').split('@');
+  const [field, text, ...others] = fields;
+  if (field !== 'e' || others.length > 0) {
+    throw new Error(`Entry ${id} of partition ${partition} has the fields ${fields.join(' ')}`);
+  }
+  const [what, subject, version, node, ...data] = text!.split(' ');
+  const [type, dataVersion = '1'] = what!.split('@');
   return {
     id,
     partition,
     type: type!,
     dataVersion: Number(dataVersion),
-    subject: value('s'),
-    version: Number(value('v')),
-    node: value('n'),
-    data: JSON.parse(value('d')) as Record<string, unknown>,
+    subject: subject!,
+    version: Number(version),
+    node: node!,
+    data: JSON.parse(data.join(' ')) as Record<string, unknown>,
   };
 }

@@ -1,8 +1,8 @@
 import { type AccountState, evolveAccount, initialAccount } from '../../account/account.js';
 import type { AccountEvent } from '../../account/events.js';
 import { compileEventValidators } from '../../contract/validators.js';
+import type { Event } from '../../log/entry.js';
 import type { StoredRecord } from '../../log/operation.js';
-import type { Event } from '../../log/read.js';
 import { type Evolve, UnknownEvent } from '../../log/replay.js';
 import { evolveMatch, initialMatch, type MatchEvent, type MatchState } from '../../match/match.js';
 import type { SessionEvent } from '../../session/events.js';

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { compileCloudEventValidator } from '../../../src/contract/validators.js';
 import { toCloudEvent } from '../../../src/log/cloudEvent.js';
-import { parseEvent } from '../../../src/log/read.js';
+import { parseEntry } from '../../../src/log/entry.js';
 
 const SESSION = 's0123456789abcdef01234567';
-const FIELDS = ['t', 'session.detached', 's', SESSION, 'v', '3', 'n', 'n1-x', 'd', '{"reason":"closed"}'];
+const FIELDS = ['e', `session.detached ${SESSION} 3 n1-x {"reason":"closed"}`];
 
 it('shows an event as its schema says', () => {
-  const event = toCloudEvent(parseEvent(7, '1700000000123-45', FIELDS));
+  const event = toCloudEvent(parseEntry(7, '1700000000123-45', FIELDS));
   expect(event).toEqual({
     specversion: '1.0',
     id: '7:1700000000123-45',
@@ -24,15 +24,17 @@ it('shows an event as its schema says', () => {
 });
 
 it('shows the version of the data', () => {
-  const event = parseEvent(0, '1-0', ['t', 'session.detached@2', ...FIELDS.slice(2)]);
+  const event = parseEntry(0, '1-0', ['e', FIELDS[1]!.replace(' ', '@2 ')]);
   expect(toCloudEvent(event)).toMatchObject({ type: 'session.detached', dataversion: 2 });
 });
 
 it.each([
-  ['a field is missing', FIELDS.slice(2), 'it has no field t'],
-  ['the version is no number', [...FIELDS.slice(0, 5), 'x', ...FIELDS.slice(6)], '"x" is not a number'],
-  ['the data are no JSON', [...FIELDS.slice(0, 9), '{'], 'JSON'],
+  ['it has no field', [], 'it has another form'],
+  ['its field has another name', ['t', FIELDS[1]!], 'it has another form'],
+  ['a part is missing', ['e', FIELDS[1]!.replace(' n1-x', '')], 'it has another form'],
+  ['the version is no number', ['e', FIELDS[1]!.replace(' 3 ', ' x ')], 'it has another form'],
+  ['the data are no JSON', ['e', FIELDS[1]!.slice(0, -1)], 'JSON'],
 ])('refuses an entry when %s', (_, fields, problem) => {
-  expect(() => parseEvent(3, '1-0', fields)).toThrow('Entry 3:1-0 of the log is not an event: ');
-  expect(() => parseEvent(3, '1-0', fields)).toThrow(problem);
+  expect(() => parseEntry(3, '1-0', fields)).toThrow('Entry 3:1-0 of the log is not an event: ');
+  expect(() => parseEntry(3, '1-0', fields)).toThrow(problem);
 });

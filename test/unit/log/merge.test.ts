@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { type Event, parseEntry } from '../../../src/log/entry.js';
 import { compareEvents, mergeEvents } from '../../../src/log/merge.js';
-import { type Event, parseEvent } from '../../../src/log/read.js';
 
 it('merges ordered streams by time, losing and doubling none', async () => {
   const id = fc.tuple(fc.nat(5), fc.nat(12)).map(([ms, sequence]) => `${ms}-${sequence}`);
@@ -21,5 +21,5 @@ async function* stream(events: readonly Event[]): AsyncGenerator<Event> {
 }
 
 function event(partition: number, id: string): Event {
-  return parseEvent(partition, id, ['t', 'a', 's', 'b', 'v', '1', 'n', 'n', 'd', '{}']);
+  return parseEntry(partition, id, ['e', 'a b 1 n {}']);
 }

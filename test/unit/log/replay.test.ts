@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Event } from '../../../src/log/read.js';
+import type { Event } from '../../../src/log/entry.js';
 import { type Evolve, replay, replayAll, UnknownEvent } from '../../../src/log/replay.js';
 
 /** A domain of its own: texts that grow. */

@@ -9,20 +9,7 @@ test('reads the log of all partitions in order, over several pages', async () =>
     const redis = server.client();
     const prefix = uniquePrefix();
     const add = (partition: number, type: string, version: number) =>
-      redis.xadd(
-        `${prefix}{${partition}}:log`,
-        '*',
-        't',
-        type,
-        's',
-        's1',
-        'v',
-        version,
-        'n',
-        'n1',
-        'd',
-        '{"a":1}',
-      );
+      redis.xadd(`${prefix}{${partition}}:log`, '*', 'e', `${type} s1 ${version} n1 {"a":1}`);
     await add(0, 'session.started', 1);
     await add(1, 'session.renamed@2', 2);
     await Promise.all(Array.from({ length: 2500 }, (_, i) => add(1, 'token.issued', i)));
