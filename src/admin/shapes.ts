@@ -73,7 +73,7 @@ const tokenShape = object({
   lastUsedAt: {
     ...time,
     type: ['string', 'null'],
-    description: 'The last token_auth with it; null: none yet.',
+    description: 'The last token_auth with it, or one up to a minute before that; null: none yet.',
   },
 });
 

@@ -44,9 +44,7 @@ export function tokenAuthHandler(context: Context): Handler {
 
       // 4. resume a session of it, or begin one, and answer
       const answer = authSuccess(found.username, payload.token);
-      const resumed =
-        found.sessionIds.length > 0 &&
-        (await resume(context, client, found, payload.resume === true, answer));
+      const resumed = await resume(context, client, found, payload.resume === true, answer);
       if (resumed === true) return;
       if (resumed === false && (await begin(context, client, found, payload.token))) return;
       await refuse(context, client, await tokens.find(payload.token)); // revoked meanwhile
@@ -91,6 +89,9 @@ async function isOfDisabledAccount(
 ): Promise<boolean> {
   return disabledAt !== null && (await accounts.isDisabledAt(accountId, disabledAt));
 }
+
+/** Sessions of a token that are looked at when one is to be resumed. */
+const CANDIDATES = 8;
 
 interface Candidate {
   readonly id: string;
@@ -140,14 +141,13 @@ async function resume(
 async function* candidates(
   context: Context,
   client: Client,
-  { accountId, sessionIds }: FoundToken,
+  { accountId, token }: FoundToken,
   takeOver: boolean,
 ): AsyncGenerator<Candidate> {
-  const ids = sessionIds.filter((id) => id !== client.session?.id);
-  const sessions = [...(await context.sessions.loadSome(accountId, ids))].map(([id, known]) => ({
-    id,
-    known,
-  }));
+  const sessions = (await context.sessions.ofToken(accountId, token))
+    .filter(([id]) => id !== client.session?.id)
+    .slice(0, CANDIDATES)
+    .map(([id, known]) => ({ id, known }));
   const attached: Candidate[] = [];
   for (const session of sessions) {
     if (session.known.state.status === 'detached') yield session;

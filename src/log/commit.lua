@@ -14,7 +14,7 @@ ARGV[3]   operations, one flat JSON array: how many there are, and for each
             how many writes, and for each one of
                 "put", key, field, version, body, expires at (ms) or 0
                 "delete", key, field
-                "rank", key, member, offset    sorted set, score = time of the commit (ms) + offset
+                "rank", key, member            sorted set, score = time of the commit (ms)
                 "place", key, member, score    sorted set
                 "unrank", key, member
                 "add", key, member             set
@@ -54,7 +54,7 @@ local events = {} -- where those of each operation are
 local pending = {} -- where a record is going to be put or deleted, by key and field
 
 -- how many slots a write takes
-local SLOTS = { put = 6, delete = 3, rank = 4, place = 4, unrank = 3, add = 3, remove = 3, note = 4, stamp = 3 }
+local SLOTS = { put = 6, delete = 3, rank = 3, place = 4, unrank = 3, add = 3, remove = 3, note = 4, stamp = 3 }
 
 local clock
 local function now()
@@ -134,8 +134,7 @@ local function apply(write, time)
       call('SET', key, recordOf(write, time))
     end
   elseif kind == 'rank' then
-    local offset = flat[write + 3]
-    call('ZADD', key, offset == 0 and time or string.format('%.0f', time + offset), member)
+    call('ZADD', key, time, member)
   elseif kind == 'add' or kind == 'remove' then
     local members = sets[key]
     if not members then

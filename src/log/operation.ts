@@ -39,7 +39,7 @@ export interface NewEvent {
 export type Write =
   | readonly ['put', key: string, field: string, version: number, body: string, expiresAtMs: number]
   | readonly ['delete', key: string, field: string]
-  | readonly ['rank', key: string, member: string, offsetMs: number]
+  | readonly ['rank', key: string, member: string]
   | readonly ['place', key: string, member: string, score: number]
   | readonly ['unrank', key: string, member: string]
   | readonly ['add', key: string, member: string]

@@ -74,11 +74,6 @@ export class Keys {
     return `${this.tags[this.partitionOf(bucket)]}used:${bucket}`;
   }
 
-  /** Sorted set: live sessions of a token, the one to resume last; see `DETACHED_RANK`. */
-  tokenSessions(partition: number, tokenHash: string): string {
-    return `${this.tags[partition]}resume:${tokenHash}`;
-  }
-
   /** Set: sessions attached to a node. */
   nodeSessions(partition: number, node: string): string {
     if (node !== this.lastNode) {

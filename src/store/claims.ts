@@ -72,7 +72,7 @@ export class Claims {
       events: [],
       writes: [
         ['put', key, '', claim.version, bodyOf(claim), 0],
-        ['rank', this.keys.reservations(partition), member, 0],
+        ['rank', this.keys.reservations(partition), member],
       ],
     });
     return result.committed ? claim : result.check;

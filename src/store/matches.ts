@@ -72,7 +72,7 @@ export class Matches {
       events: [],
       writes: [
         ['put', key, '', version, JSON.stringify(candidates), 0],
-        ['rank', this.keys.matchPlans(partition), match, 0],
+        ['rank', this.keys.matchPlans(partition), match],
       ],
     });
     return result.committed ? { match, candidates, version } : null;
@@ -186,8 +186,8 @@ export class Matches {
     const [running, pending] = [this.keys.runningMatches(partition), this.keys.pendingMatches(partition)];
     return [
       ['put', this.keys.match(partition, match), '', version, JSON.stringify(body), 0],
-      ['rank', pending, match, 0],
-      state.status === 'started' ? ['rank', running, match, 0] : ['unrank', running, match],
+      ['rank', pending, match],
+      state.status === 'started' ? ['rank', running, match] : ['unrank', running, match],
     ];
   }
 

@@ -16,9 +16,6 @@ import { accountOfSession, bucketOfId, hashName } from './ids.js';
  * session is not stored.
  */
 
-/** Lifts detached sessions above attached ones in the order in which a token's sessions are resumed. */
-export const DETACHED_RANK = 1e15;
-
 /** How long a node can still find out why a session was ended from outside, in seconds. */
 const ENDED_SECONDS = 3600;
 
@@ -92,7 +89,7 @@ export function sessionWrites(
 
   if (displayName !== null && displayName !== after.displayName) {
     const member = freedNameOf(sessionId, displayName);
-    writes.push(['rank', keys.freedNames(partition), member, 0]);
+    writes.push(['rank', keys.freedNames(partition), member]);
   }
   if (before.status === 'attached') {
     const stays = next.status === 'attached' && next.attachment.node === before.attachment.node;
@@ -106,24 +103,21 @@ export function sessionWrites(
   const waitsSince = waitingSince(next);
   if (waitsSince !== null && waitedSince === null) {
     const key = keys.queue(partition);
-    writes.push(waitsSince === NOW ? ['rank', key, sessionId, 0] : ['place', key, sessionId, waitsSince]);
+    writes.push(waitsSince === NOW ? ['rank', key, sessionId] : ['place', key, sessionId, waitsSince]);
   } else if (waitsSince === null && waitedSince !== null) {
     writes.push(['unrank', keys.queue(partition), sessionId]);
   }
 
   if (isLive(next)) {
     writes.push(['put', key, sessionId, after.version, bodyOf(next, after.displayName), 0]);
-    const rank = next.status === 'detached' ? DETACHED_RANK : 0;
-    writes.push(['rank', keys.tokenSessions(partition, next.token), sessionId, rank]);
     if (next.status === 'attached') {
       writes.push(['add', keys.nodeSessions(partition, next.attachment.node), sessionId]);
       writes.push(['add', keys.nodes(partition), next.attachment.node]);
     } else {
-      writes.push(['rank', keys.detached(partition), sessionId, 0]);
+      writes.push(['rank', keys.detached(partition), sessionId]);
     }
   } else if (isLive(before)) {
     writes.push(['delete', key, sessionId]);
-    writes.push(['unrank', keys.tokenSessions(partition, before.token), sessionId]);
     if (endedBy !== undefined) {
       writes.push(['note', keys.ended(partition, sessionId), endedBy, ENDED_SECONDS]);
     }

@@ -1,6 +1,7 @@
 import { type NewEvent, parseRecord } from '../log/operation.js';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { together } from '../redis/together.js';
 import { reading } from '../redis/unavailable.js';
 import type { UntilDone } from '../redis/untilDone.js';
 import type { SessionCommand } from '../session/commands.js';
@@ -53,6 +54,9 @@ export type SessionObserver = (sessionId: string, events: readonly SessionEvent[
 
 /** The sessions in Redis: loads them, and takes commands through decision and commit. */
 export class Sessions {
+  /** Look-ups by key, for each partition. */
+  private readonly lookUps: ((key: string) => Promise<readonly string[]>)[] = [];
+
   constructor(
     private readonly redis: RedisClient,
     private readonly keys: Keys,
@@ -66,6 +70,18 @@ export class Sessions {
   async load(sessionId: string): Promise<Stored> {
     const { key } = sessionPlace(this.keys, sessionId);
     return readSession(sessionId, parseRecord(await reading(this.redis.raw.hget(key, sessionId))));
+  }
+
+  /**
+   * The live sessions of a token in the order in which they are to be resumed: those detached last first, then those attached
+   * last. Of an account that has hundreds of sessions, not all are looked at. @throws Unavailable
+   */
+  async ofToken(accountId: string, token: string): Promise<[id: string, Stored<LiveState>][]> {
+    const flat = await this.lookUp(accountId);
+    if (flat.length === 0) return [];
+    const own = [...liveSessions(pairsOf(flat))].filter(([, { state }]) => state.token === token);
+    const rank = ({ status, since }: LiveState) => (status === 'detached' ? since : since - DETACHED_FIRST);
+    return own.sort(([, a], [, b]) => rank(b.state) - rank(a.state));
   }
 
   /** Those of the sessions that are live. All must be of one account. @throws Unavailable */
@@ -187,9 +203,43 @@ export class Sessions {
     };
   }
 
+  /** Those of a partition that are looked up in one turn of the event loop travel together. */
+  private lookUp(accountId: string): Promise<readonly string[]> {
+    const partition = this.keys.partitionOf(bucketOfId(accountId));
+    this.lookUps[partition] ??= together((keys) => this.lookUpAll(keys), LOOKUPS);
+    return this.lookUps[partition](this.keys.sessions(partition, accountId));
+  }
+
+  private lookUpAll(keys: readonly string[]): Promise<readonly string[][]> {
+    const script = this.redis.script<string[][]>('lookUpSessions', LOOKUP_SCRIPT);
+    return reading(script(keys.length, ...keys));
+  }
+
   private keyOf(accountId: string): string {
     return this.keys.sessions(this.keys.partitionOf(bucketOfId(accountId)), accountId);
   }
+}
+
+/** Accounts whose sessions are looked up in one call. */
+const LOOKUPS = 256;
+
+/**
+ * KEYS hashes of sessions. Returns for each what is in it, ids and records in turn. That of an account with hundreds of sessions is
+ * not read as a whole, or its every login would hold Redis up.
+ */
+const LOOKUP_SCRIPT = `
+local answers = {}
+for i, key in ipairs(KEYS) do
+  answers[i] = redis.call('HSCAN', key, 0, 'COUNT', 256)[2]
+end
+return answers
+`;
+
+/** Takes attached sessions below all detached ones, in ms. */
+const DETACHED_FIRST = 1e15;
+
+function* pairsOf(flat: readonly string[]): Generator<[string, string]> {
+  for (let i = 0; i + 1 < flat.length; i += 2) yield [flat[i]!, flat[i + 1]!];
 }
 
 /** The state as it is stored: since the commit. */
@@ -207,7 +257,7 @@ function isLiveStored(stored: Stored): stored is Stored<LiveState> {
 }
 
 function liveSessions(
-  entries: readonly (readonly [string, string | null | undefined])[],
+  entries: Iterable<readonly [string, string | null | undefined]>,
 ): Map<string, Stored<LiveState>> {
   const sessions = new Map<string, Stored<LiveState>>();
   for (const [id, stored] of entries) {

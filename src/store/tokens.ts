@@ -8,7 +8,7 @@ import type { Change } from './change.js';
 import { bucketOfId, bucketOfToken, hashToken, newToken } from './ids.js';
 import { readToken, VALID } from './tokenRecord.js';
 
-/** A token that is stored, and the sessions that could be resumed with it. */
+/** A token that is stored. */
 export interface FoundToken {
   /** Hash of the token. */
   readonly token: string;
@@ -16,8 +16,6 @@ export interface FoundToken {
   readonly username: string;
   /** Null: it is valid. Else it was revoked when its account got this version, by being disabled. */
   readonly disabledAt: number | null;
-  /** Live sessions of the token, those detached last first, then those that changed last; the first few of them. */
-  readonly sessionIds: readonly string[];
   /** Commit together with what the token is used for: notes when, and fails if it has been revoked meanwhile. */
   readonly use: Change;
 }
@@ -25,45 +23,27 @@ export interface FoundToken {
 /** Tokens that a node remembers. */
 const REMEMBERED = 10_000;
 
+/** The use of a token that comes back is noted anew after this time. */
+const USE_NOTED_MS = 60_000;
+
 interface RememberedToken extends FoundToken {
+  /** `use`, and a note of when. */
+  readonly notedUse: Change;
   /** Whether its session has ended here, and it has not been recalled since. */
   hasLeft: boolean;
+  /** When its use was last noted, by `performance.now()`. */
+  notedAt: number;
 }
-
-/** Sessions of a token that are looked at when one is to be resumed. */
-const CANDIDATES = 8;
 
 /** Tokens that are looked up in one call. */
 const LOOKUPS = 256;
-
-/**
- * KEYS[1], [2], … of each token its record and its sessions. Returns for each the record, "" if there is none, and the ids
- * of the sessions that come first.
- */
-const LOOKUP_SCRIPT = `
-local answers = {}
-for i = 1, #KEYS, 2 do
-  local record = redis.call('GET', KEYS[i])
-  answers[i] = record or ''
-  answers[i + 1] = record and redis.call('ZREVRANGE', KEYS[i + 1], 0, ${CANDIDATES - 1}) or {}
-end
-return answers
-`;
-
-/** Where a token is. */
-interface Lookup {
-  readonly key: string;
-  readonly sessionsKey: string;
-}
-
-type Found = [record: string, sessionIds: string[]];
 
 /** The tokens in Redis. */
 export class Tokens {
   /** Those whose sessions have ended here, by their hashes. */
   private readonly remembered = new Map<string, RememberedToken>();
-  /** By partition. */
-  private readonly lookups: ((lookup: Lookup) => Promise<Found>)[] = [];
+  /** Look-ups by key, for each partition. */
+  private readonly lookUps: ((key: string) => Promise<string | null>)[] = [];
 
   constructor(
     private readonly redis: RedisClient,
@@ -84,9 +64,7 @@ export class Tokens {
     const bucket = bucketOfToken(text);
     const partition = this.keys.partitionOf(bucket);
     const key = this.keys.token(partition, token);
-    const sessionsKey = this.keys.tokenSessions(partition, token);
-    const [stored, sessionIds] = await this.lookUp(partition, { key, sessionsKey });
-    const record = parseRecord(stored);
+    const record = parseRecord(await this.lookUp(partition, key));
     if (!record) return null;
     const { accountId, username, disabledAt } = readToken(record);
     return {
@@ -94,7 +72,6 @@ export class Tokens {
       accountId,
       username,
       disabledAt,
-      sessionIds,
       use: {
         checks: [{ key, version: record.version }],
         events: [],
@@ -116,45 +93,42 @@ export class Tokens {
     const use: Change = {
       checks: [
         { key: keys.token(partition, token), version: VALID },
-        { key: keys.tokenSessions(partition, token), version: NO_KEY },
+        { key: keys.sessions(partition, accountId), version: NO_KEY },
       ],
       events: [],
-      writes: [['stamp', keys.tokenUses(bucket), token]],
+      writes: [],
     };
     remembered.set(token, {
       token,
       accountId,
       username,
       disabledAt: null,
-      sessionIds: [],
       use,
+      notedUse: { ...use, writes: [['stamp', keys.tokenUses(bucket), token]] },
       hasLeft: true,
+      notedAt: Number.NEGATIVE_INFINITY,
     });
     if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value!);
   }
 
   /**
-   * A token that was remembered, once each time, without asking Redis: taken to be valid and to have no session. Whether
-   * that is so, the commit of what it is used for finds out by the checks of `use`; if they fail, look it up by `find`.
+   * A token that was remembered, once each time, without asking Redis: taken to be valid, and its account to have no session.
+   * Whether that is so, the commit of what it is used for finds out by the checks of `use`; if they fail, look it up by `find`.
    */
   recall(text: string): FoundToken | undefined {
     const known = this.remembered.get(hashToken(text));
     if (!known?.hasLeft) return undefined;
     known.hasLeft = false;
-    return known;
+    const now = performance.now();
+    if (now - known.notedAt < USE_NOTED_MS) return known;
+    known.notedAt = now;
+    return { ...known, use: known.notedUse };
   }
 
   /** Those of a partition that are looked up in one turn of the event loop travel together. */
-  private lookUp(partition: number, lookup: Lookup): Promise<Found> {
-    this.lookups[partition] ??= together((lookups) => this.lookUpAll(lookups), LOOKUPS);
-    return this.lookups[partition](lookup);
-  }
-
-  private async lookUpAll(lookups: readonly Lookup[]): Promise<Found[]> {
-    const script = this.redis.script<(string | string[])[]>('lookUpTokens', LOOKUP_SCRIPT);
-    const keys = lookups.flatMap(({ key, sessionsKey }) => [key, sessionsKey]);
-    const flat = await reading(script(keys.length, ...keys));
-    return lookups.map((_, i) => [flat[2 * i], flat[2 * i + 1]] as Found);
+  private lookUp(partition: number, key: string): Promise<string | null> {
+    this.lookUps[partition] ??= together((keys) => reading(this.redis.raw.mget(...keys)), LOOKUPS);
+    return this.lookUps[partition](key);
   }
 }
 

@@ -88,7 +88,7 @@ describe.each([SINGLE, CLUSTER])('the stores on $name', ({ start }) => {
   it('a token is found in any letter case until it is revoked, and then for nothing that is about to be committed', async () => {
     const { token, accountId, username } = (await register(one, 'jane.doe'))!;
     const found = await two.tokens.find(token.toUpperCase());
-    expect(found).toMatchObject({ accountId, username, sessionIds: [] });
+    expect(found).toMatchObject({ accountId, username });
     expect(await one.tokens.find(tokenFor('jane.doe').token)).toBeNull();
 
     const before = await one.tokens.find(token);
@@ -225,7 +225,23 @@ describe.each([SINGLE, CLUSTER])('the stores on $name', ({ start }) => {
       });
       await new Promise((resolve) => setTimeout(resolve, 5)); // the order is by time, in ms
     }
-    expect((await two.tokens.find(token))!.sessionIds).toEqual([ids[0], ids[1], ids[2]]);
+    const other = await begin(one, accountId, tokenFor('jane.doe').token, { node: 'n1', connection: 4 });
+    const found = await two.sessions.ofToken(accountId, hashToken(token));
+    expect(found.map(([id]) => id)).toEqual([ids[0], ids[1], ids[2]]);
+    expect([...(await two.sessions.loadAll(accountId)).keys()]).toContain(other);
+  });
+
+  it('the session that was detached is found among a hundred', async () => {
+    const { token, accountId } = (await register(one, 'jane.doe'))!;
+    const connections = Array.from({ length: 100 }, (_, connection) => connection);
+    const ids = await Promise.all(
+      connections.map((connection) => begin(one, accountId, token, { node: 'n1', connection })),
+    );
+    const attachment = { node: 'n1', connection: 60 };
+    await one.sessions.execute(ids[60]!, { type: 'detach', attachment, reason: 'closed' });
+    const found = await two.sessions.ofToken(accountId, hashToken(token));
+    expect(found.length).toBe(100);
+    expect(found[0]![0]).toBe(ids[60]);
   });
 
   it('an email address is claimed once, and free again when nothing came of it', async () => {

@@ -2,7 +2,7 @@ import { parseRecord, type StoredRecord } from '../../log/operation.js';
 import type { Keys } from '../../redis/keys.js';
 import { isLive, type LiveState } from '../../session/state.js';
 import { bucketOfId, isSessionId } from '../ids.js';
-import { DETACHED_RANK, sessionPlace } from '../sessionRecord.js';
+import { sessionPlace } from '../sessionRecord.js';
 import type { Check } from './checks.js';
 import { readSubject } from './subject.js';
 
@@ -23,13 +23,12 @@ export class SessionIndexes {
     return {
       commands: [
         ['hget', key, id],
-        ['zscore', keys.tokenSessions(partition, state.token), id],
         ['zscore', keys.detached(partition), id],
         ['sismember', keys.nodeSessions(partition, node), id],
         ['sismember', keys.nodes(partition), node],
         ['zscore', keys.queue(partition), id],
       ],
-      judge: ([record, resumeScore, detachedScore, isOfNode, isNodeKnown, queueScore]) => {
+      judge: ([record, detachedScore, isOfNode, isNodeKnown, queueScore]) => {
         const now = parseRecord(record as string | null);
         if (!now) return [];
         if (now.version !== stored.version) return this.hasAll(id, now);
@@ -40,8 +39,6 @@ export class SessionIndexes {
         if (state.play?.status === 'waiting') {
           expect(keys.queue(partition), queueScore, String(state.play.since));
         }
-        const rank = state.status === 'detached' ? DETACHED_RANK : 0;
-        expect(keys.tokenSessions(partition, state.token), resumeScore, String(now.at + rank));
         if (state.status === 'detached') {
           expect(keys.detached(partition), detachedScore, String(now.at));
         } else {
@@ -52,12 +49,6 @@ export class SessionIndexes {
         return wrong;
       },
     };
-  }
-
-  /** What is in the index of a token's sessions must be a session of the token. */
-  isOfToken(token: string, id: string): Check {
-    const key = this.keys.tokenSessions(this.partition, token);
-    return this.belongs(key, id, 'zscore', (state) => state.token === token);
   }
 
   /** What is in the index of a node's sessions must be attached to it. */

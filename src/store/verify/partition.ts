@@ -69,12 +69,6 @@ export class PartitionCheck {
     for (const some of batches(page.accounts, RECORDS)) await this.compareAccounts(some);
     for (const some of batches(page.tokens, RECORDS)) await this.compareTokens(some);
 
-    for (const some of batches(page.tokenSessions, COLLECTIONS)) {
-      const sets = await Promise.all(
-        some.map((token) => scanPairs(redis, 'sortedSet', keys.tokenSessions(partition, token))),
-      );
-      await this.check(sets.flatMap((members, i) => members.map(([id]) => indexes.isOfToken(some[i]!, id))));
-    }
     for (const node of page.nodeSessions) {
       for await (const ids of scanSet(redis, keys.nodeSessions(partition, node))) {
         await this.check(ids.map((id) => indexes.isOfNode(node, id)));

@@ -5,16 +5,7 @@ import { reading } from '../../redis/unavailable.js';
 /** What there is of each kind in a page of the keys of a partition. The names are what the keys end with. */
 export type StoredKeys = Readonly<Record<Kind, readonly string[]>>;
 
-type Kind =
-  | 'sessions'
-  | 'accounts'
-  | 'tokens'
-  | 'tokenSessions'
-  | 'nodeSessions'
-  | 'detached'
-  | 'queue'
-  | 'matches'
-  | 'users';
+type Kind = 'sessions' | 'accounts' | 'tokens' | 'nodeSessions' | 'detached' | 'queue' | 'matches' | 'users';
 
 /**
  * The keys of a partition that `verify` is concerned with, a page at a time; one may come twice. It looks at all keys of
@@ -30,7 +21,6 @@ export async function* storedKeys(
     ['sessions', keys.sessions(partition, '')],
     ['accounts', keys.account(partition, '')],
     ['tokens', keys.token(partition, '')],
-    ['tokenSessions', keys.tokenSessions(partition, '')],
     ['nodeSessions', keys.nodeSessions(partition, '')],
     ['detached', keys.detached(partition)],
     ['queue', keys.queue(partition)],
@@ -46,7 +36,6 @@ export async function* storedKeys(
         sessions: [],
         accounts: [],
         tokens: [],
-        tokenSessions: [],
         nodeSessions: [],
         detached: [],
         queue: [],

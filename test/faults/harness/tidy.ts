@@ -5,8 +5,7 @@ import { eventually } from '../../support/eventually.js';
 import type { Fleet } from '../../support/fleet.js';
 
 /** Kinds of keys that stay when nobody is there: the log, accounts, detached sessions. */
-const STAYS =
-  /^\{\d+\}:(?:log|user:.+|account:\S+|sessions:\S+|resume:\S+|detached|used:\d+)$|^\{meta\}:partitions$/;
+const STAYS = /^\{\d+\}:(?:log|user:.+|account:\S+|sessions:\S+|detached|used:\d+)$|^\{meta\}:partitions$/;
 
 /** Kinds of keys that go by themselves. */
 const EXPIRES =
