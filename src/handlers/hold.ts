@@ -1,8 +1,9 @@
 import type { HeldSession } from '../cluster/presence.js';
+import type { CommitLimit } from '../log/operation.js';
 import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
 import { type Attachment, type LiveState, type SessionState, sameAttachment } from '../session/state.js';
-import { type Commit, type CommitLate, commitInTime } from '../store/change.js';
+import type { Commit } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
 import type { Stored } from '../store/sessionRecord.js';
 import { type ExecuteOptions, type Outcome, type SessionChange, stamped } from '../store/sessions.js';
@@ -72,8 +73,9 @@ export function begun(
 }
 
 /** A commit that waits as long as a client does. `late` is called if the operation comes through after that. */
-export function inTime(context: Context, late: CommitLate): Commit {
-  return (operation) => commitInTime(context.log, operation, context.settings.commitTimeoutMs, late);
+export function inTime({ log, settings }: Context, late: CommitLimit['late']): Commit {
+  const limit = { timeoutMs: settings.commitTimeoutMs, late };
+  return (operation) => log.commit(operation, limit);
 }
 
 /**

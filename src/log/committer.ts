@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
 import { Lane } from './lane.js';
-import type { CommitResult, Operation } from './operation.js';
+import type { CommitLimit, CommitResult, Operation } from './operation.js';
+import { Pending } from './pending.js';
 
 /** What a committer measures, if anybody wants to know. */
 export interface CommitObserver {
@@ -25,13 +26,6 @@ export interface CommitterOptions {
   readonly observer?: CommitObserver;
 }
 
-/** An operation on its way. */
-export interface Pending {
-  readonly operation: Operation;
-  readonly resolve: (result: CommitResult) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** The committer was closed before the operation was sent. */
 export class CommitterClosed extends Error {
   constructor() {
@@ -49,23 +43,27 @@ export class CommitterClosed extends Error {
 export class Committer {
   private readonly queues = new Map<number, PartitionQueue>();
   private closed = false;
+  private clock: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: CommitterOptions) {}
 
   /**
    * Commits an operation. Resolves with its result once Redis has answered, however long that takes; rejects only for a
    * programming error (the script itself fails) or with `CommitterClosed`.
+   *
+   * With a limit it rejects with `Unavailable` instead, and also when there was no answer in time. What has not been sent by
+   * then is taken back; what has may still come through, and is then for `late` to undo.
    */
-  commit(operation: Operation): Promise<CommitResult> {
-    if (this.closed) return Promise.reject(new CommitterClosed());
+  commit(operation: Operation, limit?: CommitLimit): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.queueOf(operation.partition).add({ operation, resolve, reject });
+      const pending = new Pending(operation, resolve, reject, limit);
+      if (this.closed) {
+        pending.fail(new CommitterClosed());
+        return;
+      }
+      this.queueOf(operation.partition).add(pending);
+      if (limit) this.clock ??= setInterval(() => this.expire(), EXPIRY_MS);
     });
-  }
-
-  /** Takes back an operation that has not been sent yet. Its promise stays open. Returns false when it was sent. */
-  withdraw(operation: Operation): boolean {
-    return this.queueOf(operation.partition).remove(operation);
   }
 
   /** Operations that are not answered yet. */
@@ -95,8 +93,22 @@ export class Committer {
   async close(timeoutMs: number): Promise<boolean> {
     const flushed = await this.flush(timeoutMs);
     this.closed = true;
+    clearInterval(this.clock);
     for (const queue of this.queues.values()) queue.close();
     return flushed;
+  }
+
+  /** Gives up what is due: one look at all now and then costs less than a timer for each. */
+  private expire(): void {
+    const now = performance.now();
+    let isEmpty = true;
+    for (const queue of this.queues.values()) {
+      queue.expire(now);
+      isEmpty &&= queue.size === 0;
+    }
+    if (!isEmpty) return;
+    clearInterval(this.clock);
+    this.clock = undefined;
   }
 
   private queueOf(partition: number): PartitionQueue {
@@ -111,6 +123,9 @@ export class Committer {
 
 const LANES = 2;
 const GROUP_SIZE = 256;
+
+/** Operations are given up this much too late at worst, in ms. */
+const EXPIRY_MS = 50;
 
 class PartitionQueue {
   private waiting: Pending[] = [];
@@ -147,16 +162,15 @@ class PartitionQueue {
     }
   }
 
-  remove(operation: Operation): boolean {
-    const position = this.waiting.findIndex((pending) => pending.operation === operation);
-    if (position < 0) return false;
-    this.waiting.splice(position, 1);
-    return true;
+  /** Gives up what is due. What was not sent yet never is. */
+  expire(now: number): void {
+    for (const lane of this.lanes) lane.expire(now);
+    this.waiting = this.waiting.filter((pending) => !pending.expire(now));
   }
 
   close(): void {
     for (const lane of this.lanes) lane.close();
-    for (const pending of this.waiting.splice(0)) pending.reject(new CommitterClosed());
+    for (const pending of this.waiting.splice(0)) pending.fail(new CommitterClosed());
   }
 
   private dispatch(): void {

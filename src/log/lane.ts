@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isPassing, type RedisClient } from '../redis/client.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
-import type { CommitterOptions, Pending } from './committer.js';
+import type { CommitterOptions } from './committer.js';
 import { formatEntry } from './entry.js';
 import {
   type Check,
@@ -12,6 +12,7 @@ import {
   type Operation,
   parseRecord,
 } from './operation.js';
+import type { Pending } from './pending.js';
 
 const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
 
@@ -66,11 +67,11 @@ export class Lane {
     this.deliver(batch)
       .then(
         (results) => {
-          for (const [i, pending] of batch.entries()) pending.resolve(results[i]!);
+          for (let i = 0; i < batch.length; i += 1) batch[i]!.settle(results[i]!);
         },
         (error) => {
           this.refusals.note(error);
-          for (const pending of batch) pending.reject(error);
+          for (const pending of batch) pending.fail(error);
         },
       )
       .finally(() => {
@@ -78,6 +79,11 @@ export class Lane {
         this.batch = [];
         this.onFree();
       });
+  }
+
+  /** Gives up those operations that are due; their batch goes on. */
+  expire(now: number): void {
+    for (const pending of this.batch) pending.expire(now);
   }
 
   /** Stops sending again. */

@@ -55,6 +55,13 @@ export interface Operation {
   readonly writes: readonly Write[];
 }
 
+/** How long an operation may take. */
+export interface CommitLimit {
+  readonly timeoutMs: number;
+  /** Called when it was committed after that all the same. */
+  readonly late: () => void;
+}
+
 /**
  * What became of an operation. Committed: `at` is Redis' time in ms. Refused: the first check that failed, by position,
  * and the record that was found instead (null: none, or its key is of another type).

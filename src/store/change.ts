@@ -1,5 +1,4 @@
-import type { CommitResult, Operation } from '../log/operation.js';
-import { Unavailable } from '../redis/unavailable.js';
+import type { CommitLimit, CommitResult, Operation } from '../log/operation.js';
 
 /** A part of an operation: what one subject's change adds to it. */
 export type Change = Omit<Operation, 'partition'>;
@@ -35,46 +34,10 @@ export interface Versioned<S> {
   readonly version: number;
 }
 
-/** A commit as seen by those that build operations. */
+/** The log as seen by those that build operations, see `Committer.commit`. */
 export interface Log {
-  commit(operation: Operation): Promise<CommitResult>;
-  withdraw(operation: Operation): boolean;
+  commit(operation: Operation, limit?: CommitLimit): Promise<CommitResult>;
 }
 
 /** Commits an operation; `log.commit` as it is, or one that waits only so long. */
-export type Commit = Log['commit'];
-
-/** Called when an operation was committed after its client had been told that it could not be. */
-export type CommitLate = () => void;
-
-/**
- * Commits, but waits no longer than `timeoutMs`. What has not been sent by then is taken back; what has may still come
- * through, and is then for `late` to undo.
- * @throws Unavailable when there was no answer in time
- */
-export function commitInTime(
-  log: Log,
-  operation: Operation,
-  timeoutMs: number,
-  late: CommitLate,
-): Promise<CommitResult> {
-  return new Promise((resolve, reject) => {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      log.withdraw(operation);
-      reject(new Unavailable());
-    }, timeoutMs);
-    log.commit(operation).then(
-      (result) => {
-        clearTimeout(timer);
-        if (!isLate) resolve(result);
-        else if (result.committed) late();
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(new Unavailable(error)); // if it is late, the process is ending, and the reaper will undo what there is to undo
-      },
-    );
-  });
-}
+export type Commit = (operation: Operation) => Promise<CommitResult>;

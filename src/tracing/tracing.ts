@@ -96,7 +96,7 @@ function tracedDispatch(tracer: Tracer, dispatch: Dispatch, isKnown: (type: stri
 
 function tracedLog(tracer: Tracer, log: Log): Log {
   return {
-    commit(operation) {
+    commit(operation, limit) {
       const { partition, events } = operation;
       const span = tracer.startSpan('commit', {
         kind: SpanKind.CLIENT,
@@ -106,7 +106,7 @@ function tracedLog(tracer: Tracer, log: Log): Log {
           'openchamp.events': events.map(({ type }) => type),
         },
       });
-      const committed = log.commit(operation);
+      const committed = log.commit(operation, limit);
       committed.then(
         (result) => {
           span.setAttribute('openchamp.committed', result.committed);
@@ -119,6 +119,5 @@ function tracedLog(tracer: Tracer, log: Log): Log {
       );
       return committed;
     },
-    withdraw: (operation) => log.withdraw(operation),
   };
 }

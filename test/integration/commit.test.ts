@@ -11,6 +11,7 @@ import {
 } from '../../src/log/operation.js';
 import { connectRedis, type RedisClient } from '../../src/redis/client.js';
 import { Keys } from '../../src/redis/keys.js';
+import { Unavailable } from '../../src/redis/unavailable.js';
 import { readLog } from '../support/log.js';
 import { uniquePrefix } from '../support/prefix.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
@@ -266,22 +267,26 @@ describe('the committer', () => {
     expect((await log()).length).toBe(2);
   });
 
-  it('takes back what has not been sent', async () => {
+  it('takes back what has not been sent in time, and says what came through too late', async () => {
     const proxy = await startProxy({ host: '127.0.0.1', port: redis.port });
     open.push(() => proxy.stop());
     const url = `redis://127.0.0.1:${proxy.port}`;
     const log1 = await committer({ url, lanes: 1, groupSize: 1 });
-    const [first, second] = [step('a', 0), step('b', 0)];
+    const late: string[] = [];
+    const within = (subject: string, timeoutMs: number) =>
+      log1.commit(step(subject, 0), { timeoutMs, late: () => late.push(subject) });
     proxy.pause();
-    const sent = log1.commit(first);
-    void log1.commit(second);
+    const sent = expect(within('a', 100)).rejects.toBeInstanceOf(Unavailable);
     await expect.poll(() => log1.oldestBatchMs).toBeGreaterThan(0);
-    expect(log1.withdraw(first)).toBe(false);
-    expect(log1.withdraw(second)).toBe(true);
+    const waiting = expect(within('b', 100)).rejects.toBeInstanceOf(Unavailable);
+    const patient = within('c', 60_000);
+    await Promise.all([sent, waiting]);
+    expect(log1.backlog).toBe(2);
     proxy.resume();
-    await sent;
+    expect((await patient).committed).toBe(true);
     expect(await log1.flush(5000)).toBe(true);
-    expect((await log()).map(({ subject }) => subject)).toEqual(['a']);
+    expect((await log()).map(({ subject }) => subject)).toEqual(['a', 'c']);
+    expect(late).toEqual(['a']);
   });
 
   it('flushes when it closes, and takes nothing then', async () => {

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Reaper } from '../../src/cluster/reaper.js';
-import type { CommitResult, Operation } from '../../src/log/operation.js';
+import type { CommitLimit, CommitResult, Operation } from '../../src/log/operation.js';
 import type { Log } from '../../src/store/change.js';
 import { sessionPlace } from '../../src/store/sessionRecord.js';
 import { Sessions } from '../../src/store/sessions.js';
@@ -118,15 +118,11 @@ class HangingLog implements Log {
     private readonly partition: number,
   ) {}
 
-  async commit(operation: Operation): Promise<CommitResult> {
+  async commit(operation: Operation, limit?: CommitLimit): Promise<CommitResult> {
     if (operation.partition === this.partition && !this.isLetGo) {
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
-    return this.log.commit(operation);
-  }
-
-  withdraw(operation: Operation): boolean {
-    return this.log.withdraw(operation);
+    return this.log.commit(operation, limit);
   }
 
   letGo(): void {

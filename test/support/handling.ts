@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Attempts } from '../../src/account/attempts.js';
 import { Pace } from '../../src/account/pace.js';
@@ -8,9 +9,10 @@ import { Presence } from '../../src/cluster/presence.js';
 import { compileClientValidators } from '../../src/contract/validators.js';
 import type { Client } from '../../src/handlers/client.js';
 import type { Context } from '../../src/handlers/context.js';
-import type { CommitResult, Operation } from '../../src/log/operation.js';
+import type { CommitLimit, CommitResult, Operation } from '../../src/log/operation.js';
 import type { Frame } from '../../src/protocol/answers.js';
 import { Limiter } from '../../src/redis/limiter.js';
+import { Unavailable } from '../../src/redis/unavailable.js';
 import { isLive } from '../../src/session/state.js';
 import type { Log } from '../../src/store/change.js';
 import { textOf } from './expected.js';
@@ -95,15 +97,18 @@ export class SlowLog implements Log {
 
   constructor(private readonly log: Log) {}
 
-  async commit(operation: Operation): Promise<CommitResult> {
-    const isHeldBack = this.isHoldingBack;
+  async commit(operation: Operation, limit?: CommitLimit): Promise<CommitResult> {
+    if (!this.isHoldingBack) return this.log.commit(operation, limit);
     const result = await this.log.commit(operation);
-    if (isHeldBack) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    return result;
-  }
-
-  withdraw(operation: Operation): boolean {
-    return this.log.withdraw(operation);
+    const isLetGo = new Promise<void>((resolve) => this.waiting.push(resolve));
+    if (!limit) return isLetGo.then(() => result);
+    return Promise.race([
+      isLetGo.then(() => result),
+      delay(limit.timeoutMs).then(() => {
+        void isLetGo.then(limit.late);
+        throw new Unavailable();
+      }),
+    ]);
   }
 
   letGo(): void {
