@@ -68,11 +68,11 @@ it(
       note('keys in Redis that are not of accounts', await otherKeys(storm));
     }
     const after = await stored(storm);
-    await storm.end({ losesNodes: true, promisesDie: true });
-
     const trends = [...figures].map(([name, samples]) => ({ name, ...trendOf(samples) }));
     console.table(trends);
     console.table({ before, after });
+    await storm.end({ losesNodes: true, promisesDie: true });
+
     for (const { name, from, to } of trends) {
       const [share, little] = Object.entries(GROWTH).find(([figure]) => name.startsWith(figure))![1];
       expect(to, name).toBeLessThanOrEqual(from * (1 + share) + little);

@@ -96,12 +96,14 @@ export class Fleet {
 
   /** Waits until no session is attached any more, as it must be when all connections are closed. */
   async untilNobodyIsAttached(): Promise<void> {
+    const servers = 'nodes' in this.redis ? this.redis.nodes('master') : [this.redis];
+    const indexes = `${this.env.KEY_PREFIX ?? ''}{*}:node:*`;
     await eventually(
       async () => {
-        const stories = Object.keys(storiesOf(await this.log()));
-        expect(stories.filter((story) => /(started|resumed)$/.test(story))).toEqual([]);
+        const found = await Promise.all(servers.map((server) => server.keys(indexes)));
+        expect(found.flat()).toEqual([]);
       },
-      { intervalMs: 500, message: 'every session is left or ended' },
+      { intervalMs: 200, message: 'every session is left or ended' },
     );
   }
 

@@ -66,6 +66,8 @@ class Reckoning {
   private readonly found: string[] = [];
   /** Token of each session. */
   private readonly tokens = new Map<string, string>();
+  /** Tokens that sessions were begun with. */
+  private readonly used: ReadonlySet<string>;
 
   constructor(
     private readonly player: Witness,
@@ -82,6 +84,7 @@ class Reckoning {
       if (entry.type === 'session.started') this.tokens.set(entry.subject, String(entry.data.token));
       return step;
     });
+    this.used = new Set(this.tokens.values());
   }
 
   lies(): string[] {
@@ -114,12 +117,11 @@ class Reckoning {
     const token = hashToken(act.token!);
     if (act.request === 'login')
       this.take(act, 'token.issued', null, (step) => step.entry.data.token === token);
-    const begun = this.steps.filter(
+    const begun = this.stepsWithin(act).filter(
       (step) =>
         !step.isExplained &&
         isBeginning(step) &&
         !isReclaim(step) &&
-        isWithin(step, act) &&
         this.tokens.get(step.entry.subject) === token,
     );
     const [first] = begun; // his acts follow one another, and so do their events
@@ -135,16 +137,29 @@ class Reckoning {
     held: ReadonlySet<string> | null,
     isIt: (step: Step) => boolean = () => true,
   ): void {
-    const step = this.steps.find(
+    const step = this.stepsWithin(act).find(
       (step) =>
         !step.isExplained &&
         step.entry.type === type &&
-        isWithin(step, act) &&
         (held === null || held.has(step.entry.subject)) &&
         isIt(step),
     );
     if (step) step.isExplained = true;
     else this.miss(act, type);
+  }
+
+  /** The steps between the beginning of an act and its end; the log is in the order of time. */
+  private stepsWithin({ askedAt, endedAt }: Act): Step[] {
+    const { steps } = this;
+    let [from, behind] = [0, steps.length];
+    while (from < behind) {
+      const middle = (from + behind) >> 1;
+      if (steps[middle]!.at < askedAt - SLACK_MS) from = middle + 1;
+      else behind = middle;
+    }
+    let to = from;
+    while (to < steps.length && steps[to]!.at <= endedAt + SLACK_MS) to += 1;
+    return steps.slice(from, to);
   }
 
   private miss(act: Act, what: string): void {
@@ -258,7 +273,7 @@ class Reckoning {
 
   /** Whether a session was begun with a token. */
   private isUsed(token: string): boolean {
-    return this.steps.some(({ entry: { type, data } }) => type === 'session.started' && data.token === token);
+    return this.used.has(token);
   }
 
   private get token(): string {
@@ -306,8 +321,4 @@ function isReclaim(step: Step): boolean {
   while (before && !isBeginning(before)) before = before.previous;
   const [was, is] = [before?.entry.data, step.entry.data];
   return was?.node === is.node && was?.connection === is.connection;
-}
-
-function isWithin({ at }: Step, { askedAt, endedAt }: Act): boolean {
-  return askedAt - SLACK_MS <= at && at <= endedAt + SLACK_MS;
 }
