@@ -9,6 +9,7 @@ import { type HttpRegister, text } from '../handlers/httpRegister.js';
 import type { Frame } from '../protocol/answers.js';
 import { CLOSE, SLOW_READER } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
+import { Audience, type Listener } from './audience.js';
 import { Connection, type ConnectionRules } from './connection.js';
 import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, UPGRADE_REQUIRED } from './http.js';
 import type { Socket } from './socket.js';
@@ -41,7 +42,9 @@ export interface GatewayOptions {
 
 interface UserData {
   readonly address: string;
+  /** Both are missing until the connection is accepted. */
   connection?: Connection;
+  socket?: GatewaySocket;
 }
 
 /** Topic of all connections with a session. */
@@ -60,6 +63,7 @@ export class Gateway {
   private openCount = 0;
   private readonly rules: ConnectionRules;
   private readonly perAddress = new Map<string, number>();
+  private readonly audience = new Audience();
   private readonly addresses: ClientAddresses;
   private readonly app: TemplatedApp;
   private listenSocket: us_listen_socket | null = null;
@@ -121,6 +125,7 @@ export class Gateway {
 
   /** Sends a frame to every connection with a session. */
   publish(frame: Frame): void {
+    this.audience.settleAll();
     this.app.publish(CHAT, frame);
   }
 
@@ -211,16 +216,19 @@ export class Gateway {
       return;
     }
     this.lastNumber += 1;
-    const connection = new Connection(this.lastNumber, address, new GatewaySocket(ws), this.rules);
+    const socket = new GatewaySocket(ws, this.audience);
+    const connection = new Connection(this.lastNumber, address, socket, this.rules);
     userData.connection = connection;
+    userData.socket = socket;
     this.unfinished.set(connection.number, connection);
     this.openCount += 1;
     this.perAddress.set(address, fromAddress);
     logger.debug({ connection: connection.number, address }, 'connection opened');
   }
 
-  private forget({ connection, address }: UserData, code: number): void {
+  private forget({ connection, socket, address }: UserData, code: number): void {
     if (!connection) return;
+    this.audience.forget(socket!);
     this.openCount -= 1;
     const left = this.perAddress.get(address)! - 1;
     if (left > 0) this.perAddress.set(address, left);
@@ -240,15 +248,25 @@ export class Gateway {
 }
 
 /** A connection's socket; a class, because there are as many of them as clients. */
-class GatewaySocket implements Socket {
-  constructor(private readonly ws: WebSocket<UserData>) {}
+class GatewaySocket implements Socket, Listener {
+  isSubscribed = false;
+
+  constructor(
+    private readonly ws: WebSocket<UserData>,
+    private readonly audience: Audience,
+  ) {}
 
   send(frame: Frame): void {
     this.ws.send(frame);
   }
 
   listen(isListening: boolean): void {
-    if (isListening) this.ws.subscribe(CHAT);
+    this.audience.set(this, isListening);
+  }
+
+  subscribe(isSubscribed: boolean): void {
+    this.isSubscribed = isSubscribed;
+    if (isSubscribed) this.ws.subscribe(CHAT);
     else this.ws.unsubscribe(CHAT);
   }
 
