@@ -1,5 +1,6 @@
 import { bench, describe } from 'vitest';
-import { pack } from '../src/log/lane.js';
+import { Batch } from '../src/log/batch.js';
+import { Pending } from '../src/log/pending.js';
 import { Keys } from '../src/redis/keys.js';
 import { decide } from '../src/session/decide.js';
 import { evolve } from '../src/session/evolve.js';
@@ -38,12 +39,22 @@ describe('from a command to a commit', () => {
   bench('the operation of a session that begins', () => {
     operation();
   });
-  const batch = Array.from({ length: 256 }, () => ({ operation: operation() }));
+  const operations = Array.from({ length: 256 }, operation);
+  const pending = new Pending(
+    () => {},
+    () => {},
+    undefined,
+  );
+  const pack = (some: typeof operations) => {
+    const batch = new Batch(attachment.node);
+    for (const operation of some) batch.add(operation, pending);
+    return batch.pack();
+  };
   bench('packing a batch of 256', () => {
-    pack(batch, attachment.node);
+    pack(operations);
   });
-  const single = batch.slice(0, 1);
+  const single = operations.slice(0, 1);
   bench('packing a batch of 1', () => {
-    pack(single, attachment.node);
+    pack(single);
   });
 });

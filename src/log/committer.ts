@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { RedisClient } from '../redis/client.js';
 import type { Keys } from '../redis/keys.js';
+import { Batch } from './batch.js';
 import { Lane } from './lane.js';
 import type { CommitLimit, CommitResult, Operation } from './operation.js';
 import { Pending } from './pending.js';
@@ -56,12 +57,12 @@ export class Committer {
    */
   commit(operation: Operation, limit?: CommitLimit): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      const pending = new Pending(operation, resolve, reject, limit);
+      const pending = new Pending(resolve, reject, limit);
       if (this.closed) {
         pending.fail(new CommitterClosed());
         return;
       }
-      this.queueOf(operation.partition).add(pending);
+      this.queueOf(operation.partition).add(operation, pending);
       if (limit) this.clock ??= setInterval(() => this.expire(), EXPIRY_MS);
     });
   }
@@ -128,7 +129,8 @@ const GROUP_SIZE = 256;
 const EXPIRY_MS = 50;
 
 class PartitionQueue {
-  private waiting: Pending[] = [];
+  /** None is empty. Only the last can take more. */
+  private waiting: Batch[] = [];
   private readonly lanes: Lane[];
   private scheduled = false;
 
@@ -143,7 +145,10 @@ class PartitionQueue {
   }
 
   get size(): number {
-    return this.lanes.reduce((sum, lane) => sum + lane.inFlight, this.waiting.length);
+    let size = 0;
+    for (const lane of this.lanes) size += lane.inFlight;
+    for (const batch of this.waiting) size += batch.size;
+    return size;
   }
 
   get oldestBatchMs(): number {
@@ -151,8 +156,14 @@ class PartitionQueue {
   }
 
   /** Queues an operation; it is sent at the end of this turn of the event loop, with whatever else has come by then. */
-  add(pending: Pending): void {
-    this.waiting.push(pending);
+  add(operation: Operation, pending: Pending): void {
+    const { node, groupSize = GROUP_SIZE } = this.options;
+    let batch = this.waiting.at(-1);
+    if (!batch || batch.size >= groupSize) {
+      batch = new Batch(node);
+      this.waiting.push(batch);
+    }
+    batch.add(operation, pending);
     if (!this.scheduled) {
       this.scheduled = true;
       setImmediate(() => {
@@ -165,20 +176,21 @@ class PartitionQueue {
   /** Gives up what is due. What was not sent yet never is. */
   expire(now: number): void {
     for (const lane of this.lanes) lane.expire(now);
-    this.waiting = this.waiting.filter((pending) => !pending.expire(now));
+    for (const batch of this.waiting) batch.takeBack(now);
+    this.waiting = this.waiting.filter(({ size }) => size > 0);
   }
 
   close(): void {
     for (const lane of this.lanes) lane.close();
-    for (const pending of this.waiting.splice(0)) pending.fail(new CommitterClosed());
+    for (const batch of this.waiting.splice(0)) batch.fail(new CommitterClosed());
   }
 
   private dispatch(): void {
-    const groupSize = this.options.groupSize ?? GROUP_SIZE;
     for (const lane of this.lanes) {
-      if (this.waiting.length === 0) return;
       if (lane.inFlight > 0) continue;
-      lane.send(this.waiting.splice(0, groupSize));
+      const batch = this.waiting.shift();
+      if (!batch) return;
+      lane.send(batch);
     }
   }
 }

@@ -2,17 +2,9 @@ import { readFileSync } from 'node:fs';
 import { isPassing, type RedisClient } from '../redis/client.js';
 import { Refusals } from '../redis/refusals.js';
 import { Unavailable } from '../redis/unavailable.js';
+import type { Batch } from './batch.js';
 import type { CommitterOptions } from './committer.js';
-import { formatEntry } from './entry.js';
-import {
-  type Check,
-  type CommitResult,
-  NO_KEY,
-  NO_RECORD,
-  type Operation,
-  parseRecord,
-} from './operation.js';
-import type { Pending } from './pending.js';
+import { type CommitResult, parseRecord } from './operation.js';
 
 const SCRIPT = readFileSync(new URL('./commit.lua', import.meta.url), 'utf8');
 
@@ -32,7 +24,7 @@ type CommitCommand = (keyCount: number, ...keysAndArguments: (string | number)[]
 /** A sequence of numbered batches, one in flight at a time; see `commit.lua` for what the number is good for. */
 export class Lane {
   private readonly keys: [log: string, lane: string];
-  private batch: readonly Pending[] = [];
+  private batch: Batch | null = null;
   private sentAt = 0;
   private number = 0;
   private closed = false;
@@ -51,39 +43,37 @@ export class Lane {
 
   /** Operations of the batch in flight. */
   get inFlight(): number {
-    return this.batch.length;
+    return this.batch?.size ?? 0;
   }
 
   /** Time since the batch in flight was first sent, in ms. */
   get batchAgeMs(): number {
-    return this.batch.length > 0 ? performance.now() - this.sentAt : 0;
+    return this.batch ? performance.now() - this.sentAt : 0;
   }
 
   /** Sends a batch, again and again until it is answered, and settles its operations. The lane must be free. */
-  send(batch: readonly Pending[]): void {
+  send(batch: Batch): void {
     this.batch = batch;
     this.sentAt = performance.now();
     this.number += 1;
     this.deliver(batch)
       .then(
-        (results) => {
-          for (let i = 0; i < batch.length; i += 1) batch[i]!.settle(results[i]!);
-        },
+        (results) => batch.settle(results),
         (error) => {
           this.refusals.note(error);
-          for (const pending of batch) pending.fail(error);
+          batch.fail(error);
         },
       )
       .finally(() => {
-        this.options.observer?.committed(batch.length, performance.now() - this.sentAt);
-        this.batch = [];
+        this.options.observer?.committed(batch.size, performance.now() - this.sentAt);
+        this.batch = null;
         this.onFree();
       });
   }
 
   /** Gives up those operations that are due; their batch goes on. */
   expire(now: number): void {
-    for (const pending of this.batch) pending.expire(now);
+    this.batch?.expire(now);
   }
 
   /** Stops sending again. */
@@ -91,9 +81,9 @@ export class Lane {
     this.closed = true;
   }
 
-  private async deliver(batch: readonly Pending[]): Promise<CommitResult[]> {
-    const { redis, node, logger, waitReplicas = 0 } = this.options;
-    const { keys, json } = pack(batch, node);
+  private async deliver(batch: Batch): Promise<CommitResult[]> {
+    const { redis, logger, waitReplicas = 0 } = this.options;
+    const { keys, json } = batch.pack();
     const commit = commitCommand(redis);
     for (let attempt = 0; ; attempt++) {
       try {
@@ -105,7 +95,7 @@ export class Lane {
         if (!(error instanceof Error) || !isPassing(error)) throw error;
         if (this.closed || this.batchAgeMs > GIVE_UP_MS) throw new Unavailable(error);
         if (attempt === 0) {
-          logger.warn({ err: error, batch: this.number, operations: batch.length }, 'commit is tried again');
+          logger.warn({ err: error, batch: this.number, operations: batch.size }, 'commit is tried again');
         }
         const delayMs = Math.min(RETRY_MIN_MS * 2 ** attempt, RETRY_MAX_MS);
         await new Promise((resolve) => setTimeout(resolve, delayMs * (0.5 + Math.random() / 2)));
@@ -128,48 +118,6 @@ async function waitForReplicas(redis: RedisClient, lane: string, replicas: numbe
 
 function commitCommand(redis: RedisClient): CommitCommand {
   return redis.script('commit', SCRIPT);
-}
-
-/**
- * Packs operations for the script, see there: each key once, in the order of their first use.
- * @param node its id stands in every event
- */
-export function pack(
-  batch: readonly { readonly operation: Operation }[],
-  node: string,
-): { keys: string[]; json: string } {
-  const positions = new Map<string, number>();
-  const keys: string[] = [];
-  const position = (key: string): number => {
-    let found = positions.get(key);
-    if (found === undefined) {
-      found = keys.push(key);
-      positions.set(key, found);
-    }
-    return found;
-  };
-  const flat: (string | number)[] = [batch.length];
-  for (const { operation } of batch) {
-    const { checks, events, writes } = operation;
-    flat.push(checks.length);
-    for (const check of checks) flat.push(position(check.key), check.field ?? '', beginningOf(check));
-    flat.push(events.length);
-    for (const event of events) flat.push(formatEntry(event, node));
-    flat.push(writes.length);
-    for (const write of writes) {
-      flat.push(write[0], position(write[1]), write[2]);
-      if (write[0] === 'put') flat.push(`${write[3]}`, write[4], write[5]);
-      else if (write.length === 4) flat.push(write[3]);
-    }
-  }
-  return { keys, json: JSON.stringify(flat) };
-}
-
-/** What a record must begin with to be the one that is expected. */
-function beginningOf({ version, at = 0 }: Check): string {
-  if (version === NO_KEY) return 'none';
-  if (version === NO_RECORD) return '';
-  return at === 0 ? `${version} ` : `${version} ${at} `;
 }
 
 type PackedResult = string | number | [check: number, found: string];

@@ -1,14 +1,13 @@
 import { Unavailable } from '../redis/unavailable.js';
-import type { CommitLimit, CommitResult, Operation } from './operation.js';
+import type { CommitLimit, CommitResult } from './operation.js';
 
-/** An operation on its way, and the promise of its result. */
+/** The promise of what becomes of an operation. */
 export class Pending {
   /** When it is given up, by `performance.now()`. */
   readonly dueAt: number;
   private isGivenUp = false;
 
   constructor(
-    readonly operation: Operation,
     private readonly resolve: (result: CommitResult) => void,
     private readonly reject: (error: unknown) => void,
     private readonly limit: CommitLimit | undefined,
