@@ -64,7 +64,7 @@ export function begun(
   context: Context,
   client: Client,
   owner: Owner,
-  { id, events, after }: Beginning,
+  { id, events, after }: Pick<Beginning, 'id' | 'events' | 'after'>,
   at: number,
   answer: Frame,
 ): void | Promise<void> {

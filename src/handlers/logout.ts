@@ -17,32 +17,38 @@ export function logoutHandler(context: Context): Handler {
     needsSession: true,
     invalid: ANSWERS.invalidPayload,
     unavailable: ANSWERS.unavailable,
-    async handle(client) {
+    handle(client) {
       // 1. from here on the connection is not authenticated, whatever comes
       const session = context.presence.release(client)!;
 
       // 2. record it; that is tried for as long as this node lives, though the client waits only so long
       const { commitTimeoutMs, logoutRevokesToken } = context.settings;
-      const outcome = await within(
-        commitTimeoutMs,
-        logoutRevokesToken
-          ? leaving(context, session, () => logOutAndRevoke(context, session))
-          : settleHeld(context, session, logOutOf(session)),
-      );
+      const ended = logoutRevokesToken
+        ? leaving(context, session, () => logOutAndRevoke(context, session))
+        : settleHeld(context, session, logOutOf(session));
 
       // 3. answer
-      if (!outcome) {
-        context.logger.warn({ session: session.id }, 'logout is not recorded yet');
-        client.fail(ANSWERS.unavailable);
-      } else if (outcome.done) {
-        client.send(ANSWERS.loggedOut);
-        const { accountId, username, known } = session;
-        if (!logoutRevokesToken) context.tokens.remember(known.state.token, accountId, username);
-      } else {
-        await refuse(context, client, session, outcome);
-      }
+      return within(commitTimeoutMs, ended).then((outcome) => answer(context, client, session, outcome));
     },
   });
+}
+
+/** @param outcome undefined: none in time */
+function answer(
+  context: Context,
+  client: Client,
+  session: HeldSession,
+  outcome: Outcome | undefined,
+): void | Promise<void> {
+  if (!outcome) {
+    context.logger.warn({ session: session.id }, 'logout is not recorded yet');
+    client.fail(ANSWERS.unavailable);
+    return;
+  }
+  if (!outcome.done) return refuse(context, client, session, outcome);
+  client.send(ANSWERS.loggedOut);
+  const { accountId, username, known } = session;
+  if (!context.settings.logoutRevokesToken) context.tokens.remember(known.state.token, accountId, username);
 }
 
 function logOutOf({ known }: HeldSession): SessionCommand {

@@ -5,7 +5,7 @@ import type { Stored } from '../store/sessionRecord.js';
 import type { FoundToken } from '../store/tokens.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
-import { type Handler, handler } from './handler.js';
+import { type Handler, handler, type MessageOf } from './handler.js';
 import { abandon, attachmentOf, beginSession, begun, hold, inTime } from './hold.js';
 
 /** `token_auth`: authenticates by token, and resumes the session of the token that was left last, if there is one. */
@@ -15,41 +15,47 @@ export function tokenAuthHandler(context: Context): Handler {
     needsSession: false,
     invalid: ANSWERS.tokenFormat,
     unavailable: ANSWERS.authUnavailable,
-    async handle(client, { payload }) {
-      // 1. may it be tried
-      const { attempts } = context;
-      if (attempts.isSuspect(client.address)) {
-        const admission = await attempts.beginTokenLogin(client.address);
-        if (!admission.admitted) {
-          client.refuse(ANSWERS.tooManyAttempts);
-          return;
-        }
-      }
-
-      // 2. if its session has ended here, and nothing has happened to it since, another one begins at once
-      const { tokens } = context;
-      const recalled = tokens.recall(payload.token);
-      if (recalled) {
-        if (!admitted(context, client, recalled)) return;
-        if (await begin(context, client, recalled, payload.token)) return;
-      }
-
-      // 3. is it a token, and whose
-      const found = await tokens.find(payload.token);
-      if (found?.disabledAt !== null) {
-        await refuse(context, client, found);
-        return;
-      }
-      if (!admitted(context, client, found)) return;
-
-      // 4. resume a session of it, or begin one, and answer
-      const answer = authSuccess(found.username, payload.token);
-      const resumed = await resume(context, client, found, payload.resume === true, answer);
-      if (resumed === true) return;
-      if (resumed === false && (await begin(context, client, found, payload.token))) return;
-      await refuse(context, client, await tokens.find(payload.token)); // revoked meanwhile
+    handle(client, { payload }) {
+      // may it be tried
+      const isSuspect = context.attempts.isSuspect(client.address);
+      return isSuspect ? enterSuspected(context, client, payload) : enter(context, client, payload);
     },
   });
+}
+
+type Payload = MessageOf<'token_auth'>['payload'];
+
+async function enterSuspected(context: Context, client: Client, payload: Payload): Promise<void> {
+  const admission = await context.attempts.beginTokenLogin(client.address);
+  if (admission.admitted) await enter(context, client, payload);
+  else client.refuse(ANSWERS.tooManyAttempts);
+}
+
+/** If the token's session has ended here, and nothing has happened to it since, another one begins at once. */
+function enter(context: Context, client: Client, payload: Payload): void | Promise<void> {
+  const recalled = context.tokens.recall(payload.token);
+  if (!recalled) return enterByLookUp(context, client, payload);
+  if (!admitted(context, client, recalled)) return;
+  return begin(context, client, recalled, payload.token).then((hasBegun) =>
+    hasBegun ? undefined : enterByLookUp(context, client, payload),
+  );
+}
+
+async function enterByLookUp(context: Context, client: Client, { token, resume }: Payload): Promise<void> {
+  // 1. is it a token, and whose
+  const found = await context.tokens.find(token);
+  if (found?.disabledAt !== null) {
+    await refuse(context, client, found);
+    return;
+  }
+  if (!admitted(context, client, found)) return;
+
+  // 2. resume a session of it, or begin one, and answer
+  const answer = authSuccess(found.username, token);
+  const resumed = await resumeOne(context, client, found, resume === true, answer);
+  if (resumed === true) return;
+  if (resumed === false && (await begin(context, client, found, token))) return;
+  await refuse(context, client, await context.tokens.find(token)); // revoked meanwhile
 }
 
 /** Whether the account may change its sessions once more; if not, the client is told. */
@@ -60,14 +66,15 @@ function admitted({ changes }: Context, client: Client, { accountId }: FoundToke
 }
 
 /** Begins a session and answers; false if the token is not as it was found. */
-async function begin(context: Context, client: Client, found: FoundToken, token: string): Promise<boolean> {
-  const beginning = beginSession(context, client, found);
+function begin(context: Context, client: Client, found: FoundToken, token: string): Promise<boolean> {
+  const { change, commit, ...beginning } = beginSession(context, client, found);
   const partition = context.tokens.partitionOf(found);
-  const result = await beginning.commit(operationOf(partition, beginning.change, found.use));
-  if (!result.committed) return false;
-  const beginsHere = begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
-  if (beginsHere) await beginsHere;
-  return true;
+  return commit(operationOf(partition, change, found.use)).then((result) => {
+    if (!result.committed) return false;
+    const answer = authSuccess(found.username, token);
+    const beginsHere = begun(context, client, found, beginning, result.at, answer);
+    return beginsHere ? beginsHere.then(() => true) : true;
+  });
 }
 
 /** A token that is none, or not any more. Who has the token of an account that is disabled has not guessed it. */
@@ -101,7 +108,7 @@ interface Candidate {
 }
 
 /** Resumes the best candidate, or the next one if somebody else was faster. False if there is none. */
-async function resume(
+async function resumeOne(
   context: Context,
   client: Client,
   found: FoundToken,

@@ -41,7 +41,7 @@ export interface SessionChange {
 /** How a command is taken through. */
 export interface ExecuteOptions {
   /** The session as last known; loaded if absent. */
-  readonly known?: Stored;
+  readonly known?: Stored | undefined;
   /** The name that a `rename` has chosen; null: the account's own. */
   readonly displayName?: string | null;
   /** A change of the same partition to commit together with it; if its checks fail, the outcome is `guarded`. */
@@ -118,45 +118,48 @@ export class Sessions {
    * the session is then.
    * @throws Unavailable when the session could not be loaded
    */
-  async execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
-    const { displayName, also, commit } = options;
-    const place = sessionPlace(this.keys, sessionId);
-    const { partition } = place;
-    let isFresh = options.known === undefined;
-    let current = options.known ?? (await this.load(sessionId));
-    for (;;) {
-      const decision = decide(command, current.state);
-      if ('refused' in decision) {
-        if (isFresh) return { done: false, refused: decision.refused, state: current.state };
-        current = await this.load(sessionId);
-        isFresh = true;
-        continue;
-      }
-      const { change, after } = this.changeOf(place, sessionId, current, decision.events, {
-        displayName,
-        endedBy: endedFromOutside(command),
-      });
+  execute(sessionId: string, command: SessionCommand, options: ExecuteOptions = {}): Promise<Outcome> {
+    const { known } = options;
+    return known
+      ? this.attempt(sessionId, command, options, known, false)
+      : this.load(sessionId).then((stored) => this.attempt(sessionId, command, options, stored, true));
+  }
 
-      const operation = also ? operationOf(partition, change, also) : operationOf(partition, change);
-      const result = await (commit ? commit(operation) : this.log.commit(operation));
+  /** @param isFresh whether `current` was read for this command, so that a refusal is final */
+  private attempt(
+    sessionId: string,
+    command: SessionCommand,
+    options: ExecuteOptions,
+    current: Stored,
+    isFresh: boolean,
+  ): Promise<Outcome> {
+    const decision = decide(command, current.state);
+    if ('refused' in decision) {
+      const { refused } = decision;
+      return isFresh
+        ? Promise.resolve({ done: false, refused, state: current.state })
+        : this.execute(sessionId, command, { ...options, known: undefined });
+    }
+    const { events } = decision;
+    const place = sessionPlace(this.keys, sessionId);
+    const { displayName, also } = options;
+    const endedBy = endedFromOutside(command);
+    const { change, after } = this.changeOf(place, sessionId, current, events, { displayName, endedBy });
+    const { partition } = place;
+    const operation = also ? operationOf(partition, change, also) : operationOf(partition, change);
+    const committed = options.commit ? options.commit(operation) : this.log.commit(operation);
+    return committed.then((result): Outcome | Promise<Outcome> => {
       if (result.committed) {
-        this.observer(sessionId, decision.events);
+        this.observer(sessionId, events);
         if (current.displayName !== null && current.displayName !== after.displayName) {
           this.names.freed(sessionId, current.displayName);
         }
-        return {
-          done: true,
-          events: decision.events,
-          before: current,
-          after: isLiveStored(after) ? stamped(after, result.at) : after,
-        };
+        const stored = isLiveStored(after) ? stamped(after, result.at) : after;
+        return { done: true, events, before: current, after: stored };
       }
-      if (result.check >= change.checks.length) {
-        return { done: false, refused: 'guarded', state: current.state };
-      }
-      current = readSession(sessionId, result.found);
-      isFresh = true;
-    }
+      if (result.check >= OWN_CHECKS) return { done: false, refused: 'guarded', state: current.state };
+      return this.attempt(sessionId, command, options, readSession(sessionId, result.found), true);
+    });
   }
 
   /**
@@ -219,6 +222,9 @@ export class Sessions {
     return this.keys.sessions(this.keys.partitionOf(bucketOfId(accountId)), accountId);
   }
 }
+
+/** Checks of a change of a session: its record. */
+const OWN_CHECKS = 1;
 
 /** Accounts whose sessions are looked up in one call. */
 const LOOKUPS = 256;
