@@ -78,6 +78,19 @@ export class Fleet {
     return readLog(this.redis, { prefix: KEY_PREFIX, partitions: Number(PARTITIONS) });
   }
 
+  /** The keys of the deployment, on all servers of its Redis. @param pattern what stands behind its prefix, as Redis has it */
+  async keys(pattern = '*'): Promise<string[]> {
+    const servers = 'nodes' in this.redis ? this.redis.nodes('master') : [this.redis];
+    const keys = new Set<string>();
+    for (const server of servers) {
+      const match = `${this.env.KEY_PREFIX}${pattern}`;
+      for await (const page of server.scanStream({ match, count: 1000 })) {
+        for (const key of page as string[]) keys.add(key);
+      }
+    }
+    return [...keys];
+  }
+
   /** The sessions that were begun with a token, in the order of their beginning, each with its events. */
   async sessionsOf(token: string): Promise<LogEntry[][]> {
     const hash = hashToken(token);

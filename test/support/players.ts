@@ -46,13 +46,8 @@ export async function found({ client }: Player): Promise<Match> {
 }
 
 /** The ports that are taken on any machine, with their matches. */
-export async function takenPorts({ redis, env }: Fleet): Promise<Record<string, string>> {
-  const nodes = 'nodes' in redis ? redis.nodes('master') : [redis];
+export async function takenPorts(fleet: Fleet): Promise<Record<string, string>> {
   const taken: Record<string, string> = {};
-  for (const node of nodes) {
-    for (const key of await node.keys(`${env.KEY_PREFIX}{ports}:*`)) {
-      Object.assign(taken, await node.hgetall(key));
-    }
-  }
+  for (const key of await fleet.keys('{ports}:*')) Object.assign(taken, await fleet.redis.hgetall(key));
   return taken;
 }

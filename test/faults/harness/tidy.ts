@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import { hashName } from '../../../src/store/ids.js';
 import { eventually } from '../../support/eventually.js';
@@ -44,7 +43,7 @@ const TIDY_MS = 30_000;
 export async function expectTidy(fleet: Fleet): Promise<void> {
   await eventually(
     async () => {
-      const names = await allKeys(fleet);
+      const names = (await fleet.keys()).map((key) => key.slice(fleet.env.KEY_PREFIX!.length));
       const inventory = new Inventory(fleet, await displayNames(fleet, names));
       const judged = await inBatches(names, async (name) =>
         (await inventory.isRight(name)) ? [] : [await inventory.describe(name)],
@@ -113,22 +112,6 @@ class Inventory {
     );
     return (await Promise.all(states)).some((score) => score !== null);
   }
-}
-
-/** Names of all keys, after the prefix of all. */
-async function allKeys({ redis, env }: Fleet): Promise<string[]> {
-  const { KEY_PREFIX = '' } = env;
-  const servers = 'nodes' in redis ? redis.nodes('master') : [redis];
-  const keys = await Promise.all(servers.map((server) => keysOf(server, KEY_PREFIX)));
-  return keys.flat().map((key) => key.slice(KEY_PREFIX.length));
-}
-
-async function keysOf(server: Redis, prefix: string): Promise<string[]> {
-  const keys = new Set<string>();
-  for await (const page of server.scanStream({ match: `${prefix}*`, count: 1000 })) {
-    for (const key of page as string[]) keys.add(key);
-  }
-  return [...keys];
 }
 
 /** Hashes of the display names that stand in the records of sessions. */
