@@ -1,13 +1,15 @@
 import type { Environment } from './cliProcess.js';
 import { startCluster } from './cluster.js';
 import type { Fleet } from './fleet.js';
-import { startRedis } from './redis.js';
+import { type RedisServer, startRedis } from './redis.js';
 import { startSentinel } from './sentinel.js';
 
 /** A Redis of some form, and how nodes are told of it. */
 export interface Backend {
   readonly env: Environment;
   client(): Fleet['redis'];
+  /** The one server that everything is on, for outages; other forms have none, and are broken in test/faults/. */
+  readonly server?: RedisServer;
   stop(): Promise<void>;
 }
 
@@ -20,8 +22,13 @@ export interface BackendForm {
 export const SINGLE: BackendForm = {
   name: 'a single Redis',
   async start() {
-    const redis = await startRedis();
-    return { env: { REDIS_URL: redis.url }, client: () => redis.client(), stop: () => redis.stop() };
+    const server = await startRedis({ appendonly: true });
+    return {
+      env: { REDIS_URL: server.url },
+      client: () => server.client(),
+      server,
+      stop: () => server.stop(),
+    };
   },
 };
 
@@ -51,3 +58,13 @@ export const SENTINELS: BackendForm = {
 
 /** All forms of Redis: what clients see is the same with each. */
 export const FORMS = [SINGLE, CLUSTER, SENTINELS] as const;
+
+/** What a single Redis may be, how that begins, and how it ends. */
+export const OUTAGES: readonly [
+  name: string,
+  begin: (server: RedisServer) => Promise<void>,
+  end: (server: RedisServer) => Promise<void>,
+][] = [
+  ['stopped', (server) => server.kill('SIGTERM'), (server) => server.start()],
+  ['hanging', (server) => server.pause(), async (server) => server.resume()],
+];
