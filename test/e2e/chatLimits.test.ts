@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS, OUTAGES, SINGLE } from '../support/backends.js';
 import { connect } from '../support/client.js';
 import { login, logout, tokenAuth } from '../support/conversation.js';
 import {
@@ -12,35 +13,43 @@ import {
 import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import { enter, type Player } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 /** How long an answer may take while Redis hangs, in ms. */
 const PATIENCE_MS = 20_000;
 
 /** CHAT_RATE a second for ten seconds: so many may be said at once. */
 const CHAT_RATE = 2;
+const WINDOW_MS = 10_000;
 const AT_ONCE = 10 * CHAT_RATE;
 
-describe('chat', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('chat, with $name,', (form) => {
+  let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];
   let accounts: Account[];
+  const players: Player[] = [];
 
-  beforeEach(async () => {
-    redis = await startRedis({ appendonly: true });
-    fleet = new Fleet({ REDIS_URL: redis.url, CHAT_RATE: `${CHAT_RATE}` }, redis.client());
+  beforeAll(async () => {
+    backend = await form.start();
+    fleet = new Fleet({ ...backend.env, CHAT_RATE: `${CHAT_RATE}` }, backend.client());
     nodes = await Promise.all([fleet.serve(), fleet.serve()]);
-    accounts = await fleet.seed(5);
+    accounts = await fleet.seed(10);
   });
 
   afterEach(async () => {
-    await fleet?.stop();
-    await redis?.stop();
+    await Promise.all(players.splice(0).map(({ client }) => client.close()));
   });
 
-  const player = (node: number, account = accounts.pop()!, resume?: boolean) =>
-    enter(nodes[node]!, account, resume);
+  afterAll(async () => {
+    await fleet?.stop();
+    await backend?.stop();
+  });
+
+  async function player(node: number, account = accounts.pop()!, resume?: boolean): Promise<Player> {
+    const one = await enter(nodes[node]!, account, resume);
+    players.push(one);
+    return one;
+  }
 
   const say = ({ client }: Player, payload: string) => client.request({ type: 'global_chat', payload });
 
@@ -83,7 +92,21 @@ describe('chat', () => {
     // nor is anybody else
     const other = await player(1);
     expect(await say(other, 'not me')).toEqual(globalChat(other.username, 'not me'));
+
+    const limits = await fleet.keys('limit:chat*');
+    expect(limits).toHaveLength(2);
+    for (const key of limits) {
+      const left = await fleet.redis.pttl(key);
+      expect(left).toBeLessThanOrEqual(WINDOW_MS);
+      expect(left).not.toBe(-1); // for ever
+    }
   });
+
+  it('has left a log that agrees with the records', async () => {
+    await fleet.expectConsistent();
+  });
+
+  if (form !== SINGLE) return;
 
   it('is possible again after a while', async () => {
     const one = await player(0);
@@ -94,37 +117,37 @@ describe('chat', () => {
       .toEqual(globalChat(one.username, 'again'));
   });
 
-  it.each([
-    ['stopped', (server: RedisServer) => server.kill('SIGTERM'), (server: RedisServer) => server.start()],
-    ['hanging', (server: RedisServer) => server.pause(), async (server: RedisServer) => server.resume()],
-  ])('is not possible while Redis is %s, and the connections are fine', async (_, begin, end) => {
-    const [one, other] = [await player(0), await player(1)];
-    await begin(redis);
-    const payload = { target: other.username, message: 'psst' };
-    for (const message of [
-      { type: 'global_chat', payload: 'anybody?' },
-      { type: 'private_chat', payload },
-    ]) {
-      expect(await one.client.request(message, PATIENCE_MS)).toEqual(SERVICE_UNAVAILABLE);
-    }
-    expect(await one.client.request({ type: 'count' })).toMatchObject({ type: 'player_count' });
-    await end(redis);
-    // heard again as soon as the nodes listen again
-    await expect
-      .poll(
-        async () => {
-          one.client.send({ type: 'global_chat', payload: 'back' });
-          return (await other.client.next(1000)).payload;
-        },
-        { timeout: 30_000, interval: 1000 },
-      )
-      .toEqual({ username: one.username, message: 'back' });
-    expect(other.client.received.filter(({ type }) => type === 'private_chat')).toEqual([]);
-    for (const { client } of [one, other]) {
-      client.send({ type: 'logout' });
-      while (client.received.at(-1)?.type !== 'logged_out') await client.next();
-      expect(client.received.at(-1)).toEqual(LOGGED_OUT);
-    }
-    await fleet.expectConsistent();
-  });
+  it.each(OUTAGES)(
+    'is not possible while Redis is %s, and the connections are fine',
+    async (_, begin, end) => {
+      const [one, other] = [await player(0), await player(1)];
+      await begin(backend.server!);
+      const payload = { target: other.username, message: 'psst' };
+      for (const message of [
+        { type: 'global_chat', payload: 'anybody?' },
+        { type: 'private_chat', payload },
+      ]) {
+        expect(await one.client.request(message, PATIENCE_MS)).toEqual(SERVICE_UNAVAILABLE);
+      }
+      expect(await one.client.request({ type: 'count' })).toMatchObject({ type: 'player_count' });
+      await end(backend.server!);
+      // heard again as soon as the nodes listen again
+      await expect
+        .poll(
+          async () => {
+            one.client.send({ type: 'global_chat', payload: 'back' });
+            return (await other.client.next(1000)).payload;
+          },
+          { timeout: 30_000, interval: 1000 },
+        )
+        .toEqual({ username: one.username, message: 'back' });
+      expect(other.client.received.filter(({ type }) => type === 'private_chat')).toEqual([]);
+      for (const { client } of [one, other]) {
+        client.send({ type: 'logout' });
+        while (client.received.at(-1)?.type !== 'logged_out') await client.next();
+        expect(client.received.at(-1)).toEqual(LOGGED_OUT);
+      }
+      await fleet.expectConsistent();
+    },
+  );
 });

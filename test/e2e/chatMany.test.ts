@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS } from '../support/backends.js';
 import { eventually } from '../support/eventually.js';
 import { type Account, Fleet } from '../support/fleet.js';
 import { enter, type Player } from '../support/players.js';
 import type { NodeProcess } from '../support/processes.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
 const CLIENTS = 1000;
 const NODES = 4;
@@ -15,22 +15,22 @@ const MESSAGES = SENDERS * MESSAGES_EACH;
 /** How long it may take until everybody has heard everything, in ms. */
 const PATIENCE_MS = 60_000;
 
-describe(`global_chat with ${CLIENTS} clients on ${NODES} nodes`, () => {
-  let redis: RedisServer;
+describe.each(FORMS)(`global_chat with ${CLIENTS} clients on ${NODES} nodes and $name`, ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];
   let accounts: Account[];
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet({ REDIS_URL: redis.url, PARTITIONS: '4', CHAT_RATE: '0' }, redis.client());
+    backend = await start();
+    fleet = new Fleet({ PARTITIONS: '4', ...backend.env, CHAT_RATE: '0' }, backend.client());
     nodes = await Promise.all(Array.from({ length: NODES }, () => fleet.serve()));
     accounts = await fleet.seed(CLIENTS);
   }, 120_000);
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   it('is heard by each of them, each message once and those of a sender in order', async () => {
