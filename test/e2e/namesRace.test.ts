@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, CLUSTER, SINGLE } from '../support/backends.js';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect } from '../support/client.js';
 import { logout, register, setUsername } from '../support/conversation.js';
 import {
@@ -18,7 +18,7 @@ const RACERS = 30;
 const ROUNDS = 20;
 
 // on a Cluster the name, its claim and the account that wants it may be on different servers
-describe.each([SINGLE, CLUSTER])('a name that several want at once, on $name', ({ start }) => {
+describe.each(FORMS)('a name that several want at once, on $name', ({ start }) => {
   let backend: Backend;
   let fleet: Fleet;
   let nodes: NodeProcess[];

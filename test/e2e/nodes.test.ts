@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backend, FORMS } from '../support/backends.js';
-import { connect, type Message, type TestClient } from '../support/client.js';
+import { connect, type TestClient } from '../support/client.js';
 import { login, logout, tokenAuth, tokenOf } from '../support/conversation.js';
+import { AUTH_REQUIRED, authError, authSuccess } from '../support/expected.js';
 import { type Account, Fleet, PASSWORD, storyOf } from '../support/fleet.js';
 import type { NodeProcess } from '../support/processes.js';
 
-const AUTH_REQUIRED = {
-  type: 'error',
-  payload: { message: 'Authentication required', code: 'AUTH_REQUIRED' },
-};
+const BAD_TOKEN = authError('Invalid or expired token');
 const ENDED_BY_OPERATOR = { type: 'logged_out', payload: { reason: 'operator' } };
 
 describe.each(FORMS)('three nodes on $name', ({ start }) => {
@@ -22,7 +20,7 @@ describe.each(FORMS)('three nodes on $name', ({ start }) => {
     fleet = new Fleet(backend.env, backend.client());
     nodes = [await fleet.serve({ NODE_ID: 'a' })]; // the first one fixes the number of partitions
     nodes.push(...(await Promise.all([fleet.serve({ NODE_ID: 'b' }), fleet.serve({ NODE_ID: 'c' })])));
-    accounts = await fleet.seed(20);
+    accounts = await fleet.seed(30);
   });
 
   afterAll(async () => {
@@ -36,7 +34,7 @@ describe.each(FORMS)('three nodes on $name', ({ start }) => {
   /** Opens a connection to a node, authenticates it by token, and expects that this worked. */
   async function authenticated(node: number, { username, token }: Account, resume?: boolean) {
     const client = await on(node);
-    expect(await tokenAuth(client, token, resume)).toEqual(success(username, token));
+    expect(await tokenAuth(client, token, resume)).toEqual(authSuccess(username, token));
     return client;
   }
 
@@ -127,7 +125,7 @@ describe.each(FORMS)('three nodes on $name', ({ start }) => {
       expect(events[1]!.data).toEqual({ by: 'operator', actor: 'jane' });
     }
     // the token stays valid, and the connection can be used again
-    expect(await tokenAuth(clients[0]!, one.token)).toEqual(success(one.username, one.token));
+    expect(await tokenAuth(clients[0]!, one.token)).toEqual(authSuccess(one.username, one.token));
     expect(await logout(clients[0]!)).toEqual({ type: 'logged_out' });
     expect(await logout(other)).toEqual({ type: 'logged_out' });
   });
@@ -157,15 +155,59 @@ describe.each(FORMS)('three nodes on $name', ({ start }) => {
     await Promise.all(clients.map(expectEnded));
     for (const node of [0, 1, 2]) {
       for (const token of [one.token, second]) {
-        expect(await tokenAuth(await on(node), token)).toEqual({
-          type: 'auth_error',
-          payload: { message: 'Invalid or expired token' },
-        });
+        expect(await tokenAuth(await on(node), token)).toEqual(BAD_TOKEN);
       }
     }
     const sessions = [...(await fleet.sessionsOf(one.token)), ...(await fleet.sessionsOf(second))];
     expect(sessions).toHaveLength(4);
     for (const events of sessions) expect(events.at(-1)!.data).toMatchObject({ by: 'operator' });
+  });
+
+  // a node remembers such tokens; what has happened to them elsewhere meanwhile counts all the same
+  describe('and a token that comes back to the node where its session has ended', () => {
+    /** Begins a session on the first node and ends it; gives the connection. */
+    async function leftBy(one: Account): Promise<TestClient> {
+      const client = await authenticated(0, one);
+      expect(await logout(client)).toEqual({ type: 'logged_out' });
+      return client;
+    }
+
+    it('begins a new session, again and again', async () => {
+      const one = account();
+      const client = await leftBy(one);
+      for (let round = 0; round < 2; round += 1) {
+        expect(await tokenAuth(client, one.token)).toEqual(authSuccess(one.username, one.token));
+        expect(await logout(client)).toEqual({ type: 'logged_out' });
+      }
+      expect((await fleet.sessionsOf(one.token)).map(storyOf)).toEqual(Array(3).fill('started logged_out'));
+    });
+
+    it('resumes the session that it has had on another node since', async () => {
+      const one = account();
+      const client = await leftBy(one);
+      await (await authenticated(1, one)).close();
+      const stories = async () => (await fleet.sessionsOf(one.token)).map(storyOf);
+      await expect.poll(stories).toEqual(['started logged_out', 'started detached:closed']);
+      expect(await tokenAuth(client, one.token)).toEqual(authSuccess(one.username, one.token));
+      expect(await stories()).toEqual(['started logged_out', 'started detached:closed resumed']);
+    });
+
+    it('is refused once it is revoked', async () => {
+      const one = account();
+      const client = await leftBy(one);
+      const other = await on(1);
+      await login(other, one.username, PASSWORD);
+      expect(await other.request({ type: 'logout_all' })).toEqual({ type: 'logged_out' });
+      expect(await tokenAuth(client, one.token)).toEqual(BAD_TOKEN);
+      expect((await fleet.sessionsOf(one.token)).map(storyOf)).toEqual(['started logged_out']);
+    });
+
+    it('is told when its account is disabled', async () => {
+      const one = account();
+      const client = await leftBy(one);
+      expect(await fleet.cli('disable', one.username)).toMatchObject({ code: 0 });
+      expect(await tokenAuth(client, one.token)).toEqual(authError('Account disabled'));
+    });
   });
 
   it('refuses a node with another number of partitions', async () => {
@@ -186,8 +228,4 @@ describe.each(FORMS)('three nodes on $name', ({ start }) => {
 async function expectEnded(client: TestClient): Promise<void> {
   expect(await client.next()).toEqual(ENDED_BY_OPERATOR);
   expect(await logout(client)).toEqual(AUTH_REQUIRED);
-}
-
-function success(username: string, token: string): Message {
-  return { type: 'auth_success', payload: { username, token } };
 }

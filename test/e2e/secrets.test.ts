@@ -1,24 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Backend, FORMS } from '../support/backends.js';
 import { connect } from '../support/client.js';
 import { login, logout, register, tokenAuth, tokenOf } from '../support/conversation.js';
 import { expectSound, Fleet } from '../support/fleet.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
 
-describe('secrets', () => {
-  let redis: RedisServer;
+describe.each(FORMS)('secrets, with $name,', ({ start }) => {
+  let backend: Backend;
   let fleet: Fleet;
 
   beforeAll(async () => {
-    redis = await startRedis();
-    fleet = new Fleet(
-      { REDIS_URL: redis.url, LOG_LEVEL: 'trace', OC_EMAIL_VALIDATION: 'true', LOGIN_ATTEMPTS: '3' },
-      redis.client(),
-    );
+    backend = await start();
+    const env = { LOG_LEVEL: 'trace', OC_EMAIL_VALIDATION: 'true', LOGIN_ATTEMPTS: '3' };
+    fleet = new Fleet({ ...backend.env, ...env }, backend.client());
   });
 
   afterAll(async () => {
     await fleet?.stop();
-    await redis?.stop();
+    await backend?.stop();
   });
 
   it('are neither in what a node prints nor in Redis', async () => {
@@ -65,9 +63,10 @@ describe('secrets', () => {
 });
 
 /** Every key and value of the deployment. */
-async function dumpOf({ redis, env }: Fleet): Promise<string> {
+async function dumpOf(fleet: Fleet): Promise<string> {
+  const { redis } = fleet;
   const parts: string[] = [];
-  for (const key of await redis.keys(`${env.KEY_PREFIX}*`)) {
+  for (const key of await fleet.keys()) {
     parts.push(key, JSON.stringify(await read(key)));
   }
   expect(parts.length).toBeGreaterThan(8);
