@@ -52,6 +52,7 @@ export class FreshFile {
     const info = parseInfo(await server.info());
     const run = info.get('run_id');
     if (run === undefined || this.done.has(run)) return;
+    if (info.get('loading') === '1') return; // until it is done with that, it says that it keeps no such file
     if (info.get('aof_enabled') !== '1') {
       this.done.add(run);
       return;

@@ -22,12 +22,13 @@ afterEach(async () => {
   await redis.stop();
 });
 
-async function start(): Promise<void> {
-  redis = await startRedis({ appendonly: true });
+async function start(args: readonly string[] = [], patient = true): Promise<void> {
+  redis = await startRedis({ appendonly: true, args });
   client = connectRedis(
     { kind: 'single', url: redis.url, tls: false },
-    { name: 'test', logger, silenceTimeoutMs: 0, patient: true },
+    { name: 'test', logger, silenceTimeoutMs: 0, patient },
   );
+  await client.ready(5000);
 }
 
 /** The power fails in the middle of writing a transaction; then another one is done, and Redis is started once more. */
@@ -71,6 +72,18 @@ it('a file that could not be written anew is written anew later', async () => {
     const info = await client.raw.info('persistence');
     expect(info).toMatch(/aof_last_bgrewrite_status:ok/);
     expect(info).toMatch(/aof_last_rewrite_time_sec:[0-9]/);
+  });
+});
+
+it('a file that takes long to load is written anew when it is loaded', async () => {
+  // µs for each key; after 1024 of them it sees whether anybody asks it something
+  await start(['--key-load-delay', '1000'], false);
+  await Promise.all(Array.from({ length: 5000 }, (_, i) => client.raw.set(`key:${i}`, 'x')));
+  freshFile = new FreshFile(client, logger);
+  freshFile.start();
+  await redis.restart();
+  await eventually(async () => {
+    expect(await client.raw.info('persistence')).toMatch(/aof_last_rewrite_time_sec:[0-9]/);
   });
 });
 
