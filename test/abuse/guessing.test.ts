@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ConnectOptions, connect } from '../support/client.js';
 import type { Environment } from '../support/cliProcess.js';
-import { login } from '../support/conversation.js';
-import { authError } from '../support/expected.js';
+import { login, tokenAuth } from '../support/conversation.js';
+import { authError, authSuccess } from '../support/expected.js';
 import { PASSWORD } from '../support/fleet.js';
 import { Siege } from './harness/siege.js';
 
@@ -15,7 +16,11 @@ const LIMITS: Environment = {
 
 const WRONG = 'not the password';
 const BAD_CREDENTIALS = authError('Invalid username or password');
+const BAD_TOKEN = authError('Invalid or expired token');
 const TOO_MANY = authError('Too many attempts, try again later');
+
+/** A password that is hashed takes 19 MB. */
+const HARMLESS = { grownMb: 100, slowdown: 20 };
 
 /** Guesses of one connection, one after the other. */
 const GUESSES = 20;
@@ -23,7 +28,7 @@ const GUESSES = 20;
 /** Where victims log in from. */
 const HOME = { localAddress: '127.0.8.8' };
 
-describe('guessing passwords', () => {
+describe('guessing', () => {
   let siege: Siege;
 
   afterEach(() => siege?.stop());
@@ -68,11 +73,11 @@ describe('guessing passwords', () => {
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
   }
 
-  it('of one account from many addresses is limited for each, and its owner can still log in', async () => {
+  it('of the password of one account from many addresses is limited for each, and its owner can still log in', async () => {
     siege = await Siege.begin(LIMITS, 1);
     const victim = siege.accounts[0]!.username;
     const addresses = 15;
-    const { slowdown } = await siege.during(async () => {
+    await siege.during(HARMLESS, async () => {
       const { tried } = await guess(
         addresses * 2,
         (i) => ({ localAddress: `127.0.7.${1 + (i % addresses)}` }),
@@ -81,15 +86,14 @@ describe('guessing passwords', () => {
       expect(tried).toBe(addresses * PER_ACCOUNT);
       await expectLoggedIn(victim, HOME);
     });
-    expect(slowdown).toBeLessThan(20);
     await expectLimitsExpire(2 * addresses + 2);
   });
 
-  it('of many accounts from one address is limited for the address, and not for anybody else', async () => {
+  it('of passwords of many accounts from one address is limited for the address, and not for anybody else', async () => {
     siege = await Siege.begin(LIMITS, 1);
     const victim = siege.accounts[0]!.username;
     const connections = 10;
-    const { slowdown } = await siege.during(async () => {
+    await siege.during(HARMLESS, async () => {
       const { tried } = await guess(
         connections,
         () => ({ localAddress: '127.0.7.1' }),
@@ -101,8 +105,36 @@ describe('guessing passwords', () => {
       expect(await login(client, victim, PASSWORD)).toEqual(TOO_MANY);
       await expectLoggedIn(victim, HOME);
     });
-    expect(slowdown).toBeLessThan(20);
     await expectLimitsExpire(PER_ADDRESS + connections + 3);
+  });
+
+  it('of tokens from one address is limited for the address, and not for anybody else', async () => {
+    siege = await Siege.begin(LIMITS, 1);
+    const { username, token } = siege.accounts[0]!;
+    const localAddress = '127.0.7.1';
+    const [connections, guesses] = [20, 200];
+    let tried = 0;
+    await siege.during(HARMLESS, async () => {
+      await Promise.all(
+        Array.from({ length: connections }, async () => {
+          const client = await connect(siege.node.wsUrl, { localAddress });
+          for (let k = 0; k < guesses; k += 1) {
+            const payload = { token: randomUUID() };
+            const answer = await client.request({ type: 'token_auth', payload }, 30_000);
+            if (JSON.stringify(answer) === JSON.stringify(BAD_TOKEN)) tried += 1;
+            else expect(answer).toEqual(TOO_MANY);
+          }
+          expect(await tokenAuth(client, token)).toEqual(TOO_MANY);
+          await client.close();
+        }),
+      );
+      const owner = await connect(siege.node.wsUrl, HOME);
+      expect(await tokenAuth(owner, token)).toEqual(authSuccess(username, token));
+      await owner.close();
+    });
+    expect(tried).toBeGreaterThanOrEqual(PER_ADDRESS);
+    expect(tried).toBeLessThan(PER_ADDRESS + connections); // those under way at the same time
+    await expectLimitsExpire(1);
   });
 
   it.each([
@@ -115,26 +147,30 @@ describe('guessing passwords', () => {
       localAddress: '127.0.7.1',
       headers: { 'x-forwarded-for': address },
     });
-    const { tried } = await guess(
-      20,
-      (i) => forging(i % 2 === 0 ? HOME.localAddress : `203.0.113.${i}, 127.0.6.1`),
-      () => victim,
-    );
-    expect(tried).toBe(PER_ACCOUNT);
-    await expectLoggedIn(victim, HOME);
+    await siege.during(HARMLESS, async () => {
+      const { tried } = await guess(
+        20,
+        (i) => forging(i % 2 === 0 ? HOME.localAddress : `203.0.113.${i}, 127.0.6.1`),
+        () => victim,
+      );
+      expect(tried).toBe(PER_ACCOUNT);
+      await expectLoggedIn(victim, HOME);
+    });
   });
 
-  it('is limited for each client of a trusted proxy, whatever the client claims', async () => {
+  it('of passwords is limited for each client of a trusted proxy, whatever the client claims', async () => {
     siege = await Siege.begin({ ...LIMITS, TRUSTED_PROXIES: '127.0.6.0/24' }, 1);
     const victim = siege.accounts[0]!.username;
     const viaProxy = (seen: string) => ({ localAddress: '127.0.6.1', headers: { 'x-forwarded-for': seen } });
-    const { tried } = await guess(
-      20,
-      (i) => viaProxy(`198.51.100.${i}, 203.0.113.${i % 2}`),
-      () => victim,
-    );
-    expect(tried).toBe(2 * PER_ACCOUNT);
-    await expectLoggedIn(victim, viaProxy('203.0.113.9'));
-    await expectLoggedIn(victim, HOME);
+    await siege.during(HARMLESS, async () => {
+      const { tried } = await guess(
+        20,
+        (i) => viaProxy(`198.51.100.${i}, 203.0.113.${i % 2}`),
+        () => victim,
+      );
+      expect(tried).toBe(2 * PER_ACCOUNT);
+      await expectLoggedIn(victim, viaProxy('203.0.113.9'));
+      await expectLoggedIn(victim, HOME);
+    });
   });
 });

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Message } from '../support/client.js';
 import { tokenAuth } from '../support/conversation.js';
 import { AUTH_REQUIRED, RATE_LIMITED } from '../support/expected.js';
-import type { Account } from '../support/fleet.js';
+import { type Account, PASSWORD } from '../support/fleet.js';
+import { encodeFrame } from '../support/frames.js';
 import { Siege } from './harness/siege.js';
 
 const ATTACKERS = 20;
@@ -13,6 +15,9 @@ const TICK_MS = 20;
 const PER_TICK = (10 * RATE * TICK_MS) / 1000;
 
 const DURATION_MS = 3000;
+
+/** Messages of a thousand bytes, more than may wait. */
+const AHEAD = Buffer.concat(Array(200).fill(encodeFrame(`{"type":"${'x'.repeat(988)}"}`)));
 
 describe('messages at ten times the rate', () => {
   let siege: Siege;
@@ -49,9 +54,32 @@ describe('messages at ten times the rate', () => {
         expect(answers.filter(({ payload }) => isRateLimited(payload)).length).toBeGreaterThanOrEqual(BURST);
       }
     };
-    const { slowdown, grownMb } = await siege.during(() => Promise.all(siege.accounts.map(attack)));
-    expect(grownMb).toBeLessThan(60);
-    expect(slowdown).toBeLessThan(20);
+    await siege.during({ grownMb: 60, slowdown: 20 }, () => Promise.all(siege.accounts.map(attack)));
+  });
+});
+
+describe('messages sent ahead of an answer that takes time', () => {
+  let siege: Siege;
+
+  beforeAll(async () => {
+    siege = await Siege.begin({ MAILBOX_MESSAGES: '100', HASH_CONCURRENCY: '1' }, ATTACKERS);
+  });
+
+  afterAll(() => siege?.stop());
+
+  it('wait up to a number, and beyond it the connection is closed', async () => {
+    const attack = async ({ username }: Account) => {
+      const login = { type: 'login', payload: { username, password: PASSWORD } };
+      const end = performance.now() + DURATION_MS;
+      while (performance.now() < end) {
+        const client = await connect(siege.node.wsUrl);
+        client.send(login);
+        client.writeRaw(AHEAD);
+        expect((await client.closed).code).toBe(1008);
+        await delay(100); // not to test how fast it can refuse
+      }
+    };
+    await siege.during({ grownMb: 100, slowdown: 20 }, () => Promise.all(siege.accounts.map(attack)));
   });
 });
 

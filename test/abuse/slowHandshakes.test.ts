@@ -49,7 +49,7 @@ describe('slow handshakes', () => {
 
   it('are cut off, and hold up nobody', async () => {
     const secure = (await siege.fleet.serve(makeCertificate().env)).port;
-    const { slowdown, grownMb } = await siege.during(async () => {
+    await siege.during({ grownMb: 60, slowdown: 10 }, async () => {
       const slow = [
         ...(await crowd(siege.node.port, KINDS)),
         ...(await crowd(secure, [
@@ -69,7 +69,5 @@ describe('slow handshakes', () => {
         { timeoutMs: 45_000, intervalMs: 1000 },
       );
     });
-    expect(grownMb).toBeLessThan(60);
-    expect(slowdown).toBeLessThan(10);
   });
 });

@@ -17,7 +17,7 @@ describe('slow readers', () => {
   let siege: Siege;
 
   beforeAll(async () => {
-    siege = await Siege.begin({ CHAT_CHARACTERS: '0', CHAT_RATE: '0' }, READERS + 2);
+    siege = await Siege.begin({ CHAT_CHARACTERS: '0' }, READERS + 2);
   });
 
   afterAll(() => siege?.stop());
@@ -35,7 +35,8 @@ describe('slow readers', () => {
     const [talker, listener] = [await enter(talkerAccount), await enter()];
     const said = (i: number) => `${i} `.padEnd(CHAT_CHARACTERS, 'x');
 
-    const { slowdown, grownMb } = await siege.during(async () => {
+    // all of it would be 18 MB for each of them
+    await siege.during({ grownMb: 100, slowdown: 30 }, async () => {
       for (let i = 0; i < CHAT_MESSAGES; i += 1) {
         talker.send({ type: 'global_chat', payload: said(i) });
         expect(await talker.next()).toEqual(globalChat(talkerAccount.username, said(i)));
@@ -47,8 +48,6 @@ describe('slow readers', () => {
       expect(message).toEqual(globalChat(talkerAccount.username, said(i)));
     }
     expect(await siege.metric('openchamp_closes_total{reason="slow_reader"}')).toBe(READERS);
-    expect(grownMb).toBeLessThan(100); // all of it would be 18 MB for each of them
-    expect(slowdown).toBeLessThan(30);
     for (const client of [...lazy, talker, listener]) client.ws.terminate();
     await siege.untilOthersAre(0);
   });
@@ -58,7 +57,7 @@ describe('slow readers', () => {
     ['pongs', encodeFrame('x'.repeat(100), { opcode: Opcode.ping })],
   ])('of %s are cut off', async (_, question) => {
     const questions = Buffer.concat(Array(2000).fill(question));
-    const { slowdown, grownMb } = await siege.during(async () => {
+    await siege.during({ grownMb: 100, slowdown: 30 }, async () => {
       const lazy = await Promise.all(Array.from({ length: 5 }, () => connect(siege.node.wsUrl)));
       for (const { ws } of lazy) ws.pause();
       await eventually(
@@ -70,13 +69,11 @@ describe('slow readers', () => {
       );
       for (const { ws } of lazy) ws.terminate();
     });
-    expect(grownMb).toBeLessThan(100);
-    expect(slowdown).toBeLessThan(30);
   });
 
   it('of answers over HTTP are cut off', async () => {
     const requests = 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000);
-    const { grownMb } = await siege.during(async () => {
+    await siege.during({ grownMb: 100 }, async () => {
       const socket = createConnection({ port: siege.node.port, host: '127.0.0.1' });
       const cut = new Promise((resolve) => socket.once('close', resolve).on('error', () => {}));
       socket.pause();
@@ -87,6 +84,5 @@ describe('slow readers', () => {
       pump();
       await cut;
     });
-    expect(grownMb).toBeLessThan(100);
   });
 });

@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { connect, type TestClient } from '../../support/client.js';
-import { authSuccess, LOGGED_OUT } from '../../support/expected.js';
+import { authSuccess, LOGGED_OUT, privateChat } from '../../support/expected.js';
 import type { Account } from '../../support/fleet.js';
 import type { NodeProcess } from '../../support/processes.js';
 
 /** Where the well-behaved come from, so that no limit by address concerns them. */
 export const HOME = '127.0.9.9';
 
-/** Three messages a round, and well below the default of MESSAGE_RATE. */
-const PAUSE_MS = 80;
+/** Four messages a round, and well below the default of MESSAGE_RATE. */
+const PAUSE_MS = 100;
 
 /** How long an answer may take while the server is attacked, in ms. */
 const PATIENCE_MS = 20_000;
 
-/** A well-behaved client: logs in by token, counts and logs out all the time, and takes no other answers than the right ones. */
+/** A well-behaved client: logs in by token, counts, chats and logs out all the time, and takes no other answers than the right ones. */
 export class Regular {
   /** How long each round took, in ms. */
   readonly rounds: number[] = [];
@@ -46,6 +46,8 @@ export class Regular {
     expect(answer).toEqual(authSuccess(username, token));
     const count = await client.request({ type: 'count' }, PATIENCE_MS);
     expect(count).toEqual({ type: 'player_count', payload: expect.any(Number) });
+    const whisper = { type: 'private_chat', payload: { target: username, message: 'to myself' } };
+    expect(await client.request(whisper, PATIENCE_MS)).toEqual(privateChat(username, 'to myself'));
     expect(await client.request({ type: 'logout' }, PATIENCE_MS)).toEqual(LOGGED_OUT);
   }
 }

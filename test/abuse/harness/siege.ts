@@ -8,15 +8,23 @@ import { type RedisServer, startRedis } from '../../support/redis.js';
 import { MemoryWatch, residentMb } from './memory.js';
 import { Regular } from './regular.js';
 
-const REGULARS = 4;
+/** How many well-behaved clients there are. */
+export const REGULARS = 4;
+
+/** The well-behaved chat in each round. */
+const FREE_TO_CHAT: Environment = { CHAT_RATE: '0' };
+
 const WARM_UP_MS = 500;
 const QUIET_MS = 1000;
 
-/** What an attack has done to the node and to the well-behaved clients on it. */
+/** What an attack may do to the node and to the well-behaved clients on it. */
 export interface Damage {
-  /** How many times as long as in quiet a round of theirs took, by medians. */
-  readonly slowdown: number;
-  /** The most memory that the node has had more than before, in MB. */
+  /**
+   * How many times as long as in quiet a round of theirs takes, by medians. Left out where an attack is over too soon to
+   * tell; they are served all the same.
+   */
+  readonly slowdown?: number;
+  /** The most memory that the node has more than before, in MB. */
   readonly grownMb: number;
 }
 
@@ -35,8 +43,8 @@ export class Siege {
 
   /** Starts everything, and measures how the well-behaved are served in quiet. @param accounts how many are wanted */
   static async begin(env: Environment = {}, accounts = 0): Promise<Siege> {
-    const redis = await startRedis();
-    const fleet = new Fleet({ REDIS_URL: redis.url, ...env }, redis.client());
+    const redis = await startRedis({ appendonly: true });
+    const fleet = new Fleet({ REDIS_URL: redis.url, ...FREE_TO_CHAT, ...env }, redis.client());
     try {
       const [node, seeded] = await Promise.all([fleet.serve(), fleet.seed(REGULARS + accounts)]);
       const regulars = await Promise.all(
@@ -53,13 +61,19 @@ export class Siege {
     }
   }
 
-  /** Attacks, while the well-behaved clients go on. @throws when one of them gets a wrong answer, or none */
-  async during(attack: () => Promise<unknown>): Promise<Damage> {
+  /**
+   * Attacks, while the well-behaved clients go on.
+   * @throws when one of them gets a wrong answer, or none in 20 s, or the damage is not below what is given
+   */
+  async during(most: Damage, attack: () => Promise<unknown>): Promise<void> {
     const before = await residentMb(this.node.pid);
     const watch = new MemoryWatch(this.node.pid);
     try {
       const medianMs = await this.serveWhile(attack);
-      return { slowdown: medianMs / this.quietMs, grownMb: (await watch.stop()) - before };
+      const grownMb = (await watch.stop()) - before;
+      expect(grownMb, 'MB that the node has grown by').toBeLessThan(most.grownMb);
+      const slowdown = medianMs / this.quietMs;
+      if (most.slowdown) expect(slowdown, 'how much slower they are served').toBeLessThan(most.slowdown);
     } finally {
       await watch.stop();
     }

@@ -1,16 +1,15 @@
 import { randomInt } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../support/client.js';
 import { logout, tokenAuth } from '../support/conversation.js';
 import { LOGGED_OUT, UNKNOWN_TYPE } from '../support/expected.js';
-import { Fleet, storyOf } from '../support/fleet.js';
+import { storyOf } from '../support/fleet.js';
 import { type Frame, Opcode } from '../support/frames.js';
 import { answeredMalformed, endingMalformed, MAX_BYTES, type Malformed } from '../support/malformed.js';
-import type { NodeProcess } from '../support/processes.js';
 import { Random } from '../support/random.js';
 import { connectRaw, type RawClient } from '../support/rawClient.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
+import { residentMb } from './harness/memory.js';
+import { Siege } from './harness/siege.js';
 
 /** To see a failure again, set SEED to what it names. */
 const SEED = Number(process.env.SEED ?? randomInt(2 ** 31));
@@ -21,36 +20,31 @@ const AT_ONCE = 34;
 const FRAMES = 100;
 
 describe('100,000 malformed frames', () => {
-  let redis: RedisServer;
-  let fleet: Fleet;
-  let node: NodeProcess;
+  let siege: Siege;
 
   beforeAll(async () => {
-    redis = await startRedis({ appendonly: true });
-    fleet = new Fleet({ REDIS_URL: redis.url, MAX_MESSAGE_BYTES: `${MAX_BYTES}` }, redis.client());
-    node = await fleet.serve();
+    siege = await Siege.begin({ MAX_MESSAGE_BYTES: `${MAX_BYTES}` }, 1);
   });
 
-  afterAll(async () => {
-    await fleet?.stop();
-    await redis?.stop();
-  });
+  afterAll(() => siege?.stop());
 
   it(`are answered or closed as promised, and leave nothing behind (SEED=${SEED})`, async () => {
     const random = new Random(SEED);
-    const [account] = await fleet.seed(1);
-    const { token } = account!;
+    const { node, fleet } = siege;
+    const { token } = siege.accounts[0]!;
     const bystander = await connect(node.wsUrl);
     await tokenAuth(bystander, token);
 
     const memory: number[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (let done = 0; done < CONNECTIONS; done += AT_ONCE) {
-        await Promise.all(Array.from({ length: AT_ONCE }, () => abuse(random)));
+    await siege.during({ grownMb: 150, slowdown: 30 }, async () => {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        for (let done = 0; done < CONNECTIONS; done += AT_ONCE) {
+          await Promise.all(Array.from({ length: AT_ONCE }, () => abuse(random)));
+        }
+        expect(await bystander.request({ type: 'no such type' })).toEqual(UNKNOWN_TYPE);
+        memory.push(await residentMb(node.pid));
       }
-      expect(await bystander.request({ type: 'no such type' })).toEqual(UNKNOWN_TYPE);
-      memory.push(await residentBytes(node.pid));
-    }
+    });
 
     // the first rounds are for warming up; what grows with every round is larger in the last ones
     const [before, after] = [memory.slice(1, 3), memory.slice(-2)];
@@ -65,7 +59,7 @@ describe('100,000 malformed frames', () => {
   async function abuse(random: Random): Promise<void> {
     const answered = Array.from({ length: FRAMES - 1 }, () => answeredMalformed(random));
     const ending = endingMalformed(random);
-    const client = await connectRaw(node.wsUrl);
+    const client = await connectRaw(siege.node.wsUrl);
     client.write(Buffer.concat(answered.map(({ bytes }) => bytes)));
     for (const malformed of answered) await expectAnswer(client, malformed);
     client.write(ending.bytes);
@@ -86,9 +80,3 @@ describe('100,000 malformed frames', () => {
     }
   }
 });
-
-/** Memory of a process that is not swapped out, in bytes. */
-async function residentBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
-}
