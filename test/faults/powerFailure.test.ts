@@ -1,11 +1,10 @@
-import { readdir, stat, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat, truncate } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { Fsyncs, HAS_COMPILER, type Synced } from '../support/fsyncs.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
-import { LIMIT_MS, Storm, tearDown } from './harness/storm.js';
+import { appendOnlyFile, type RedisServer, startRedis } from '../support/redis.js';
+import { LIMIT_MS, STEADY_LEASE, Storm, tearDown } from './harness/storm.js';
 
 /** `appendfsync everysec` flushes about every second. */
 const UNFLUSHED_MS = 1000;
@@ -19,7 +18,8 @@ it.skipIf(!HAS_COMPILER)(
   async () => {
     const fsyncs = new Fsyncs();
     redis = await startRedis({ appendonly: true, env: fsyncs.env });
-    const storm = await Storm.begin({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
+    const env = { REDIS_URL: redis.url, PARTITIONS: '4', ...STEADY_LEASE };
+    const storm = await Storm.begin(env, redis.client());
     const gaps: { from: number; to: number }[] = [];
     let lost = 0;
     await storm.again(async () => {
@@ -45,7 +45,8 @@ it.skipIf(!HAS_COMPILER)(
   async () => {
     const fsyncs = new Fsyncs();
     redis = await startRedis({ appendonly: true, args: ['--appendfsync', 'always'], env: fsyncs.env });
-    const storm = await Storm.begin({ REDIS_URL: redis.url, PARTITIONS: '4' }, redis.client());
+    const env = { REDIS_URL: redis.url, PARTITIONS: '4', ...STEADY_LEASE };
+    const storm = await Storm.begin(env, redis.client());
     await storm.again(async () => {
       await writtenAnew(redis);
       await delay(storm.random.below(1000));
@@ -75,12 +76,6 @@ async function powerFails(
   const left = size + kept(unflushed + 1);
   await truncate(file, left);
   return { size: left, upTo, bytes: size + unflushed - left };
-}
-
-/** The file that what is written now goes to. */
-async function appendOnlyFile({ dir }: RedisServer): Promise<string> {
-  const folder = join(dir, 'appendonlydir');
-  return join(folder, (await readdir(folder)).findLast((name) => name.endsWith('.incr.aof'))!);
 }
 
 /** Waits until a worker has seen to it that there is no torn transaction in the append-only file any more. */

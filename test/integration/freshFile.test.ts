@@ -1,12 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { readdir, stat, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat, truncate } from 'node:fs/promises';
 import { pino } from 'pino';
 import { afterEach, expect, it } from 'vitest';
 import { connectRedis, type RedisClient } from '../../src/redis/client.js';
 import { FreshFile } from '../../src/redis/freshFile.js';
 import { eventually } from '../support/eventually.js';
-import { type RedisServer, startRedis } from '../support/redis.js';
+import { appendOnlyFile, type RedisServer, startRedis } from '../support/redis.js';
 
 const TRANSACTION = "redis.call('SET', KEYS[1], 'x') redis.call('SET', KEYS[2], 'x')";
 
@@ -36,8 +35,7 @@ async function failTwice(whileItRuns: () => Promise<void>): Promise<void> {
   await start();
   await client.raw.eval(TRANSACTION, 2, 'a', 'lost');
   await redis.kill('SIGKILL');
-  const folder = join(redis.dir, 'appendonlydir');
-  const file = join(folder, (await readdir(folder)).find((name) => name.endsWith('.incr.aof'))!);
+  const file = await appendOnlyFile(redis);
   await truncate(file, (await stat(file)).size - 30); // in the middle of its second command
   await redis.start();
   expect(await client.raw.exists('a', 'lost')).toBe(0);

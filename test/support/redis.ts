@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Environment } from './cliProcess.js';
 import { tempDir } from './guardian.js';
@@ -48,6 +48,12 @@ export async function startRedisOn(port: number, options: StartRedisOptions = {}
  */
 export async function startSentinelOn(port: number, lines: readonly string[]): Promise<RedisServer> {
   return startConfigured(port, lines, { sentinel: true });
+}
+
+/** The append-only file that what a server writes now goes to. */
+export async function appendOnlyFile({ dir }: RedisServer): Promise<string> {
+  const folder = join(dir, 'appendonlydir');
+  return join(folder, (await readdir(folder)).findLast((name) => name.endsWith('.incr.aof'))!);
 }
 
 async function startConfigured(

@@ -11,8 +11,11 @@ export interface SentinelDeployment {
   /** The server that was the master in the beginning, and its replica. */
   readonly master: RedisServer;
   readonly replica: RedisServer;
-  /** The server that the Sentinels call the master now (the first Sentinel that answers is asked). */
-  currentMaster(): Promise<RedisServer>;
+  /**
+   * The server that the Sentinels that answer call the master now; null while they don't agree: a master that comes back by
+   * then is taken for one by whoever asks the last of them, until they make it a replica.
+   */
+  currentMaster(): Promise<RedisServer | null>;
   /** Opens a connection to the current master, found by the Sentinels, that stop() closes. */
   client(): Redis;
   stop(): Promise<void>;
@@ -23,6 +26,9 @@ const SENTINELS = 3;
 const QUORUM = 2;
 const DOWN_AFTER_MS = 1000;
 const FAILOVER_TIMEOUT_MS = 3000;
+
+/** A server that gives no answer for so long gives none, in ms. */
+const ANSWER_MS = 1000;
 
 /** Starts a master, a replica and three Sentinels on free ports, and waits until all of them know each other. */
 export async function startSentinel(): Promise<SentinelDeployment> {
@@ -70,8 +76,10 @@ function deployment(
     replica,
     async currentMaster() {
       const question = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME];
-      const port = await Promise.any(sentinelServers.map((sentinel) => query(sentinel, question)));
-      return port.endsWith(`,${replica.port}`) ? replica : master;
+      const answers = await Promise.allSettled(sentinelServers.map((sentinel) => query(sentinel, question)));
+      const given = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+      const called = (server: RedisServer) => (answer: string) => answer.endsWith(`,${server.port}`);
+      return [master, replica].find((server) => given.length > 0 && given.every(called(server))) ?? null;
     },
     client() {
       const client = new Redis({
@@ -121,6 +129,7 @@ async function query(server: RedisServer, [command, ...args]: string[]): Promise
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
     enableReadyCheck: false,
+    commandTimeout: ANSWER_MS,
   });
   try {
     return String(await client.call(command!, ...args));

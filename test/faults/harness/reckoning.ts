@@ -163,7 +163,11 @@ class Reckoning {
   }
 
   private miss(act: Act, what: string): void {
-    if (this.options.isExcused?.(act.askedAt, act.endedAt)) return;
+    if (this.options.isExcused?.(act.askedAt, act.endedAt)) {
+      // the node may know better, and take back what Redis has forgotten
+      this.causes.push({ act, sessions: null, isUsed: false });
+      return;
+    }
     this.found.push(`${describe(act)}, but there is no ${what}: ${this.story(act)}`);
   }
 
@@ -203,8 +207,10 @@ class Reckoning {
       case 'session.renamed':
         return this.isCaused(step, 'set_username');
       case 'session.replaced':
-        return this.steps.some(
-          (other) => other.entry.subject === entry.data.successor && isBeginning(other) && other.at <= at,
+        return (
+          this.steps.some(
+            (other) => other.entry.subject === entry.data.successor && isBeginning(other) && other.at <= at,
+          ) || this.hasLostALogin(at)
         );
       case 'session.expired':
         return previous?.entry.type === 'session.detached' && at - previous.at >= resumeMs;
@@ -227,6 +233,14 @@ class Reckoning {
   /** Who was told that he could not wait for a match, and did then, is taken out of the line again. */
   private get hasJoinedLate(): boolean {
     return this.causes.some(({ act }) => act.request === 'join_queue' && act.outcome !== 'done');
+  }
+
+  /** Whether a login before that time was acknowledged, and may be missing. */
+  private hasLostALogin(at: number): boolean {
+    return this.causes.some(
+      ({ act: { request, outcome, askedAt } }) =>
+        (request === 'token_auth' || request === 'login') && outcome === 'done' && askedAt - SLACK_MS <= at,
+    );
   }
 
   /** Takes an act that was asked for before an event, on its session, and is not yet known to have done anything. */

@@ -136,4 +136,22 @@ describe('the checker of the fault tests', () => {
     expect(lies(diary, log, { isExcused: (_, to) => to > 150 })).toEqual([]);
     expect(lies(diary, log, { isExcused: (_, to) => to > 300 })).toHaveLength(1);
   });
+
+  it('takes for right what a node does about a session that a loss of power has taken', () => {
+    const isExcused = (_: number, to: number) => to > 190 && to < 300;
+    const diary = [act(100, 'token_auth'), act(200, 'token_auth')];
+    const left = [
+      event(105, 's', 'session.started'),
+      event(150, 's', 'session.detached', { reason: 'closed' }),
+    ];
+    // it takes it back
+    const again = [...left, event(900, 's', 'session.resumed')];
+    expect(lies(diary, again, { isExcused })).toEqual([]);
+    expect(lies(diary.slice(0, 1), again, { isExcused })).toHaveLength(1);
+    expect(lies(diary, [...again, event(950, 's', 'session.resumed')], { isExcused })).toHaveLength(1);
+    // it has ended another one for it
+    const replaced = [left[0]!, event(900, 's', 'session.replaced', { successor: 't' })];
+    expect(lies(diary, replaced, { isExcused })).toEqual([]);
+    expect(lies(diary.slice(0, 1), replaced, { isExcused })).toHaveLength(1);
+  });
 });
