@@ -98,6 +98,11 @@ export class Fleet {
     return [...bySubject.values()].filter(([first]) => first?.data.token === hash && isSession(first));
   }
 
+  /** All that its processes have printed so far. */
+  printed(): string {
+    return this.processes.map(({ stdout, stderr }) => stdout + stderr).join('\n');
+  }
+
   /** Expects that the log is sound (see `expectSound`) and that `verify` finds it to agree with the live state. */
   async expectConsistent(): Promise<LogEntry[]> {
     const log = await this.log();

@@ -24,7 +24,7 @@ const RESUME_SECONDS = 300;
 /**
  * Compares what the clients of a crowd that has ended saw with what the log says, and both with the live state:
  * whatever a client was told is there once, nothing is there that nobody asked for, every history is legal and without gap
- * or double, replay equals the live state, nothing is left behind, and tokens are as good as they should be.
+ * or double, replay equals the live state, no token is in a log, nothing is left behind, and tokens are as good as they should be.
  */
 export async function expectTruth(fleet: Fleet, crowd: Crowd, options: TruthOptions): Promise<LogEntry[]> {
   expect(crowd.problems).toEqual([]);
@@ -40,9 +40,22 @@ export async function expectTruth(fleet: Fleet, crowd: Crowd, options: TruthOpti
   });
   expect(lies).toEqual([]);
 
+  expectNoTokens(fleet.printed(), crowd);
   await expectTidy(fleet);
   await expectTokens(crowd, options);
   return log;
+}
+
+/** Expects that no process has printed a token, in the letters that clients send or without dashes. */
+function expectNoTokens(printed: string, { players }: Crowd): void {
+  const tokens = players.flatMap(({ account, diary }) => [
+    account.token,
+    ...diary.flatMap(({ token }) => token ?? []),
+  ]);
+  const plain = new Set(tokens.map((token) => token.replaceAll('-', '')));
+  const suspects = printed.toLowerCase().match(/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}/g) ?? [];
+  expect(suspects.filter((text) => plain.has(text.replaceAll('-', '')))).toEqual([]);
+  expect(printed).toContain('session.logged_out');
 }
 
 /** All that is recorded of an account, its tokens and its sessions, in order, by the hash of each of its tokens. */
