@@ -213,6 +213,8 @@ function commonOptions(target: RedisTarget, options: ConnectOptions) {
     enableOfflineQueue: options.patient ?? false,
     maxRetriesPerRequest: options.patient ? null : 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    // how long Redis thinks that it will be loading is a guess, and a bad one in the beginning
+    maxLoadingRetryTime: RECONNECT_MAX_MS,
     keepAlive: 10_000,
     // on a Cluster ioredis sends a pipeline of reads to the new master of a slot as soon as one of its keys is there, and finds
     // the keys that are still to be moved missing: a valid token would be taken for none

@@ -7,7 +7,8 @@ let redis: RedisServer;
 let client: RedisClient;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  // it takes its time to load a key, in µs
+  redis = await startRedis({ appendonly: true, args: ['--key-load-delay', '1000'] });
   const logger = pino({ level: 'silent' });
   client = connectRedis(
     { kind: 'single', url: redis.url, tls: false },
@@ -35,4 +36,13 @@ it('a script is loaded again by a server that has forgotten it', async () => {
   expect(await script(1, 'k', 'x')).toBe('x');
   await client.raw.script('FLUSH');
   expect(await Promise.all([script(1, 'k', 'y'), script(1, 'k', 'z')])).toEqual(['y', 'z']);
+});
+
+it('is ready soon when Redis has loaded its data, however long that thought it would take', async () => {
+  // it answers after each 1024 keys, and what is large comes last
+  const own = redis.client();
+  for (let i = 0; i < 2500; i += 1) void own.set(`small:${i}`, 'x');
+  for (let i = 0; i < 20; i += 1) await own.set(`large:${i}`, 'x'.repeat(1_000_000));
+  await redis.restart();
+  await client.ready(3000);
 });
