@@ -64,6 +64,8 @@ export class Regular {
   logins = 0;
   /** Connections that were opened. */
   visits = 0;
+  /** Whether he waits for a match, or is about to. */
+  isQueueing = false;
   /** Requests that were not answered, though the connection stood. */
   giveUps = 0;
   /** How often connections were closed by the server with each code, and when last. */
@@ -193,6 +195,15 @@ export class Regular {
 
   /** Waits for a match, and soon no more. Who has got one by then is not told that he waits no more. */
   private async queue(visit: Visit): Promise<boolean> {
+    this.isQueueing = true;
+    try {
+      return await this.joinAndLeave(visit);
+    } finally {
+      this.isQueueing = false;
+    }
+  }
+
+  private async joinAndLeave(visit: Visit): Promise<boolean> {
     const answer = await this.ask(visit, { type: 'join_queue' }, (answer) =>
       answer.type === 'queued' ? 'done' : isUnavailable(answer) ? 'later' : null,
     );

@@ -141,6 +141,7 @@ export class Storm {
     this.crowd.queues = false;
     const { redis, env } = this.fleet;
     const waiting = async () => {
+      if (this.players.some(({ isQueueing }) => isQueueing)) return true;
       for (let partition = 0; partition < Number(env.PARTITIONS); partition += 1) {
         if (await redis.exists(`${env.KEY_PREFIX}{${partition}}:queue`)) return true;
       }
