@@ -27,6 +27,10 @@ const QUORUM = 2;
 const DOWN_AFTER_MS = 1000;
 const FAILOVER_TIMEOUT_MS = 3000;
 
+/** How often Sentinels tell each other of themselves, in ms: usually, and in the beginning, when they wait for that. */
+const HELLOS = ['publish-period', '2000'];
+const HELLOS_SOON = ['publish-period', '50'];
+
 /** A server that gives no answer for so long gives none, in ms. */
 const ANSWER_MS = 1000;
 
@@ -53,7 +57,9 @@ export async function startSentinel(): Promise<SentinelDeployment> {
       sentinelServers.push(sentinel);
       servers.push(sentinel);
     }
+    for (const sentinel of sentinelServers) await query(sentinel, ['SENTINEL', 'DEBUG', ...HELLOS_SOON]);
     await Promise.all(sentinelServers.map(knowsTheOthers));
+    for (const sentinel of sentinelServers) await query(sentinel, ['SENTINEL', 'DEBUG', ...HELLOS]);
     return deployment(master, replica, sentinelServers, stopAll);
   } catch (error) {
     await stopAll();
