@@ -16,7 +16,7 @@ describe.each(FORMS)('many matches, with $name,', ({ start }) => {
 
   beforeAll(async () => {
     backend = await start();
-    const env = { GAME_COMMAND: 'exec sleep 3', GAME_PORTS: '21000-21499' };
+    const env = { GAME_COMMAND: 'exec sleep 1', GAME_PORTS: '21000-21499' };
     fleet = new Fleet({ PARTITIONS: '4', ...backend.env, ...env }, backend.client());
     nodes = await Promise.all([fleet.serve(), fleet.serve()]);
     await Promise.all([fleet.work(), fleet.work()]);
