@@ -6,6 +6,7 @@ import { connect, type TestClient } from '../support/client.js';
 import { login, logout, register, setUsername, tokenAuth } from '../support/conversation.js';
 import { eventually } from '../support/eventually.js';
 import { type Account, Fleet, PASSWORD } from '../support/fleet.js';
+import { monitorCommands } from '../support/monitor.js';
 import type { NodeProcess } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
@@ -48,8 +49,7 @@ describe('what a node costs', () => {
     async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
       const commands: string[] = [];
       published = [];
-      const monitor = await watch.monitor();
-      monitor.on('monitor', (_time: string, args: string[], source: string) => {
+      const endMonitoring = await monitorCommands(redis.port, ({ args, source }) => {
         const [name = '', ...rest] = args;
         const command = `${name.toLowerCase()} ${rest[0] ?? ''}`;
         if (source === 'lua' || BACKGROUND.test(command)) return;
@@ -62,7 +62,7 @@ describe('what a node costs', () => {
         const look = () => (commands.includes('echo') ? resolve() : void setTimeout(look, 5));
         look();
       });
-      monitor.disconnect();
+      endMonitoring();
       return commands.slice(0, commands.indexOf('echo'));
     }
 
