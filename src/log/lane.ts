@@ -56,19 +56,17 @@ export class Lane {
     this.batch = batch;
     this.sentAt = performance.now();
     this.number += 1;
-    this.deliver(batch)
-      .then(
-        (results) => batch.settle(results),
-        (error) => {
-          this.refusals.note(error);
-          batch.fail(error);
-        },
-      )
-      .finally(() => {
-        this.options.observer?.committed(batch.size, performance.now() - this.sentAt);
-        this.batch = null;
-        this.onFree();
-      });
+    this.deliver(batch).then(
+      (results) => {
+        this.beFree(batch);
+        batch.settle(results);
+      },
+      (error) => {
+        this.refusals.note(error);
+        this.beFree(batch);
+        batch.fail(error);
+      },
+    );
   }
 
   /** Gives up those operations that are due; their batch goes on. */
@@ -79,6 +77,13 @@ export class Lane {
   /** Stops sending again. */
   close(): void {
     this.closed = true;
+  }
+
+  /** What waits is sent first, and is under way while those who asked for this batch go on. */
+  private beFree(batch: Batch): void {
+    this.options.observer?.committed(batch.size, performance.now() - this.sentAt);
+    this.batch = null;
+    this.onFree();
   }
 
   private async deliver(batch: Batch): Promise<CommitResult[]> {

@@ -26,11 +26,14 @@ const UNLIMITED: Environment = {
   MESSAGE_RATE: '0',
 };
 
+type Output = Pick<NodeProcess, 'stdout' | 'stderr'>;
+
 /** The processes of one deployment of its own (a key prefix that no other has), on a Redis that may be shared. */
 export class Fleet {
   /** Settings of all its processes. */
   readonly env: Environment;
   private readonly processes: NodeProcess[] = [];
+  private readonly others: Output[] = [];
 
   /**
    * @param env where Redis is, and settings of all processes
@@ -98,9 +101,14 @@ export class Fleet {
     return [...bySubject.values()].filter(([first]) => first?.data.token === hash && isSession(first));
   }
 
+  /** Another process runs nodes of the deployment, and prints what they print. */
+  alsoRunBy(process: Output): void {
+    this.others.push(process);
+  }
+
   /** All that its processes have printed so far. */
   printed(): string {
-    return this.processes.map(({ stdout, stderr }) => stdout + stderr).join('\n');
+    return [...this.processes, ...this.others].map(({ stdout, stderr }) => stdout + stderr).join('\n');
   }
 
   /** Expects that the log is sound (see `expectSound`) and that `verify` finds it to agree with the live state. */

@@ -47,6 +47,7 @@ export class LocalCluster extends Supervised {
         PORT: `${port}`,
         DATA_DIR: dataDir,
       });
+      fleet.alsoRunBy(cli);
       try {
         if (early) {
           await cli.logLine(({ msg }) => msg === 'started', READY_TIMEOUT_MS);
