@@ -41,17 +41,17 @@ export function parseEntry(partition: number, id: string, fields: readonly strin
   try {
     const found = fields[0] === ENTRY_FIELD ? ENTRY.exec(fields[1]!) : null;
     if (!found) throw new Error('it has another form');
-    const [, type, dataVersion = '1', subject, version, node, data] = found as unknown as string[];
+    const [, type = '', dataVersion = '1', subject = '', version = '', node = '', data = ''] = found;
     return {
       partition,
       id,
       time: timeOfEntry(id),
-      type: type!,
+      type,
       dataVersion: Number(dataVersion),
-      subject: subject!,
+      subject,
       version: Number(version),
-      node: node!,
-      data: JSON.parse(data!) as Event['data'],
+      node,
+      data: JSON.parse(data) as Event['data'],
     };
   } catch (error) {
     throw new Error(`Entry ${partition}:${id} of the log is not an event: ${(error as Error).message}`, {
