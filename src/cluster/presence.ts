@@ -55,13 +55,10 @@ export class Presence<H extends Holder = Holder> {
    * another connection of this node have had it, and not heard yet that it was taken over or lost, it is told.
    */
   hold(holder: H, session: HeldSession): void {
-    for (const concerned of [concern(session.id, holder.number), concern(session.id)]) {
-      const loss = this.early.get(concerned);
-      if (loss) {
-        this.early.delete(concerned);
-        tell(holder, loss);
-        return;
-      }
+    const loss = this.early.size > 0 ? this.earlyLoss(session.id, holder.number) : undefined;
+    if (loss) {
+      tell(holder, loss);
+      return;
     }
     const previous = this.holders.get(session.id)?.session;
     if (previous) this.lose(session.id, this.lossOf(previous));
@@ -125,6 +122,15 @@ export class Presence<H extends Holder = Holder> {
   /** All sessions that are held, also for who takes several turns of the event loop to look at them. */
   *held(): Generator<HeldSession> {
     for (const { session } of this.holders.values()) if (session) yield session;
+  }
+
+  /** Takes out what has become of a session, or of one connection's, before it was held here. */
+  private earlyLoss(sessionId: string, connection: number): Loss | undefined {
+    for (const concerned of [concern(sessionId, connection), concern(sessionId)]) {
+      const loss = this.early.get(concerned);
+      if (loss && this.early.delete(concerned)) return loss;
+    }
+    return undefined;
   }
 
   /** Keeps what is known of a session in step with a commit. */

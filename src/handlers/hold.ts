@@ -126,16 +126,10 @@ export function leaving<T>(
   end: () => Promise<T>,
 ): Promise<T> {
   presence.leaves(id);
-  return untilDone(end).then(
-    (result) => {
-      presence.left(id);
-      return result;
-    },
-    (error: unknown) => {
-      presence.left(id);
-      throw error;
-    },
-  );
+  const ended = untilDone(end);
+  const left = () => presence.left(id);
+  ended.then(left, left);
+  return ended;
 }
 
 /**

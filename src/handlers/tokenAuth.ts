@@ -52,9 +52,9 @@ async function enterByLookUp(context: Context, client: Client, { token, resume }
 
   // 2. resume a session of it, or begin one, and answer
   const answer = authSuccess(found.username, token);
-  const resumed = await resumeOne(context, client, found, resume === true, answer);
-  if (resumed === true) return;
-  if (resumed === false && (await begin(context, client, found, token))) return;
+  const resumption = await resumeOne(context, client, found, resume === true, answer);
+  if (resumption === 'resumed') return;
+  if (resumption === 'not resumed' && (await begin(context, client, found, token))) return;
   await refuse(context, client, await context.tokens.find(token)); // revoked meanwhile
 }
 
@@ -67,9 +67,9 @@ function admitted({ changes }: Context, client: Client, { accountId }: FoundToke
 
 /** Begins a session and answers; false if the token is not as it was found. */
 function begin(context: Context, client: Client, found: FoundToken, token: string): Promise<boolean> {
-  const { change, commit, ...beginning } = beginSession(context, client, found);
+  const beginning = beginSession(context, client, found);
   const partition = context.tokens.partitionOf(found);
-  return commit(operationOf(partition, change, found.use)).then((result) => {
+  return beginning.commit(operationOf(partition, beginning.change, found.use)).then((result) => {
     if (!result.committed) return false;
     const answer = authSuccess(found.username, token);
     const beginsHere = begun(context, client, found, beginning, result.at, answer);
@@ -107,15 +107,61 @@ interface Candidate {
   readonly lostNode?: string;
 }
 
-/** Resumes the best candidate, or the next one if somebody else was faster. False if there is none. */
+/** What became of an attempt to resume a session. */
+type Resumption = 'resumed' | 'not resumed' | 'token revoked';
+
+/**
+ * Resumes one of the live sessions of a token: of those that are detached the latest, else one on a lost node, else with
+ * `takeOver` another. Never the one that the connection has itself.
+ */
 async function resumeOne(
   context: Context,
   client: Client,
   found: FoundToken,
   takeOver: boolean,
   answer: Frame,
-): Promise<boolean | 'token revoked'> {
-  for await (const { id, known, lostNode } of candidates(context, client, found, takeOver)) {
+): Promise<Resumption> {
+  const detached: Candidate[] = [];
+  const attached: Candidate[] = [];
+  for (const [id, known] of await context.sessions.ofToken(found.accountId, found.token)) {
+    if (id === client.session?.id) continue;
+    if (detached.length + attached.length === CANDIDATES) break;
+    (known.state.status === 'detached' ? detached : attached).push({ id, known });
+  }
+  const resumption = await resumeFirst(context, client, found, detached, takeOver, answer);
+  if (resumption !== 'not resumed' || attached.length === 0) return resumption;
+  const others = await inOrder(context, attached, takeOver);
+  return resumeFirst(context, client, found, others, takeOver, answer);
+}
+
+/** Those of attached sessions that can be resumed: those on lost nodes, and with `takeOver` the others behind them. */
+async function inOrder(
+  { leases }: Context,
+  attached: readonly Candidate[],
+  takeOver: boolean,
+): Promise<Candidate[]> {
+  const nodes = [...new Set(attached.map(({ known }) => known.state.attachment.node))];
+  const areLost = await Promise.all(nodes.map((node) => leases.isLost(node)));
+  const lost: Candidate[] = [];
+  const alive: Candidate[] = [];
+  for (const candidate of attached) {
+    const { node } = candidate.known.state.attachment;
+    if (areLost[nodes.indexOf(node)]) lost.push({ ...candidate, lostNode: node });
+    else alive.push(candidate);
+  }
+  return takeOver ? [...lost, ...alive] : lost;
+}
+
+/** Resumes the first candidate, or the next one if somebody else was faster. */
+async function resumeFirst(
+  context: Context,
+  client: Client,
+  found: FoundToken,
+  candidates: readonly Candidate[],
+  takeOver: boolean,
+  answer: Frame,
+): Promise<Resumption> {
+  for (const { id, known, lostNode } of candidates) {
     const attachment = attachmentOf(context, client);
     const outcome = await context.sessions.execute(
       id,
@@ -134,42 +180,11 @@ async function resumeOne(
       if (reasons.includes('taken_over')) tellPrevious(context, id, outcome.before as Stored<LiveState>);
       if (reasons.includes('node_lost') && lostNode) void context.publisher.reaped(lostNode);
       await hold(context, client, found, id, outcome.after as Stored<LiveState>, answer);
-      return true;
+      return 'resumed';
     }
     if (outcome.refused === 'guarded') return 'token revoked';
   }
-  return false;
-}
-
-/**
- * The live sessions of a token in the order in which they are to be resumed: those that are detached, the latest first;
- * those on lost nodes; with `takeOver` the others. Never the one that the connection has itself.
- */
-async function* candidates(
-  context: Context,
-  client: Client,
-  { accountId, token }: FoundToken,
-  takeOver: boolean,
-): AsyncGenerator<Candidate> {
-  const sessions = (await context.sessions.ofToken(accountId, token))
-    .filter(([id]) => id !== client.session?.id)
-    .slice(0, CANDIDATES)
-    .map(([id, known]) => ({ id, known }));
-  const attached: Candidate[] = [];
-  for (const session of sessions) {
-    if (session.known.state.status === 'detached') yield session;
-    else attached.push(session);
-  }
-  const nodes = [...new Set(attached.map(({ known }) => known.state.attachment.node))];
-  const areLost = await Promise.all(nodes.map((node) => context.leases.isLost(node)));
-  const isLost = (node: string) => areLost[nodes.indexOf(node)];
-  const alive: Candidate[] = [];
-  for (const session of attached) {
-    const { node } = session.known.state.attachment;
-    if (isLost(node)) yield { ...session, lostNode: node };
-    else alive.push(session);
-  }
-  if (takeOver) yield* alive;
+  return 'not resumed';
 }
 
 /** The connection that a session was taken from learns of it: here at once, elsewhere over the bus. */

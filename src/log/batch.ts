@@ -14,9 +14,12 @@ export interface PackedBatch {
  */
 export class Batch {
   private readonly pendings: Pending[] = [];
-  /** Each key once, in the order of their first use. */
   private readonly keys: string[] = [];
+  /** Of keys that many operations share. */
   private readonly positions = new Map<string, number>();
+  /** The key of a record that was named last, and its position: what is checked is mostly what is written. */
+  private lastRecord = '';
+  private lastPosition = 0;
   /** See `commit.lua`; the number of operations comes first. */
   private readonly flat: (string | number)[] = [0];
   /** Where each operation ends in `flat`. */
@@ -34,14 +37,16 @@ export class Batch {
     const { flat, node } = this;
     flat.push(checks.length);
     for (const check of checks) {
-      flat.push(this.position(check.key), check.field ?? '', beginningOf(check));
+      flat.push(this.recordKey(check.key), check.field ?? '', beginningOf(check));
     }
     flat.push(events.length);
     for (const event of events) flat.push(formatEntry(event, node));
     flat.push(writes.length);
     for (const write of writes) {
-      flat.push(write[0], this.position(write[1]), write[2]);
-      if (write[0] === 'put') flat.push(`${write[3]}`, write[4], write[5]);
+      const [kind, key] = write;
+      const isRecord = kind === 'put' || kind === 'delete';
+      flat.push(kind, isRecord ? this.recordKey(key) : this.sharedKey(key), write[2]);
+      if (kind === 'put') flat.push(`${write[3]}`, write[4], write[5]);
       else if (write.length === 4) flat.push(write[3]);
     }
     this.pendings.push(pending);
@@ -86,7 +91,17 @@ export class Batch {
     for (const pending of this.pendings) pending.fail(error);
   }
 
-  private position(key: string): number {
+  /** The position of a record's key. One and the same may have several: to look for each costs more than it saves. */
+  private recordKey(key: string): number {
+    if (key !== this.lastRecord) {
+      this.lastRecord = key;
+      this.lastPosition = this.keys.push(key);
+    }
+    return this.lastPosition;
+  }
+
+  /** The position of the key of an index. */
+  private sharedKey(key: string): number {
     let found = this.positions.get(key);
     if (found === undefined) {
       found = this.keys.push(key);

@@ -51,7 +51,7 @@ end
 local flat = cjson.decode(ARGV[3])
 local results = {}
 local events = {} -- where those of each operation are
-local pending = {} -- where a record is going to be put or deleted, by key and field
+local pending = {} -- where a record is going to be put or deleted, by key and field; a key may have several positions
 
 -- how many slots a write takes
 local SLOTS = { put = 6, delete = 3, rank = 3, place = 4, unrank = 3, add = 3, remove = 3, note = 4, stamp = 3 }
@@ -71,17 +71,18 @@ end
 
 -- the record if it is another one than it should be
 local function mismatch(key, field, beginning)
+  local name = KEYS[key + 2]
   if beginning == 'none' then
-    return call('EXISTS', KEYS[key + 2]) == 1 and ''
+    return call('EXISTS', name) == 1 and ''
   end
-  local write = pending[key] and pending[key][field]
+  local write = pending[name] and pending[name][field]
   local record
   if write then
     record = flat[write] == 'put' and recordOf(write, now()) or ''
   elseif field == '' then
-    record = call('GET', KEYS[key + 2]) or ''
+    record = call('GET', name) or ''
   else
-    record = call('HGET', KEYS[key + 2], field) or ''
+    record = call('HGET', name, field) or ''
   end
   local isIt = beginning == '' and record == '' or beginning ~= '' and record:sub(1, #beginning) == beginning
   return not isIt and record
@@ -107,7 +108,7 @@ for i = 1, flat[1] do
   for _ = 1, writes do
     local kind = flat[at]
     if not refusal and (kind == 'put' or kind == 'delete') then
-      local key = flat[at + 1]
+      local key = KEYS[flat[at + 1] + 2]
       local fields = pending[key]
       if not fields then
         fields = {}

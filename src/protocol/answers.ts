@@ -47,9 +47,12 @@ export const ANSWERS = {
   authUnavailable: authError('unavailable'),
 } as const;
 
-/** `auth_success`; the most frequent answer that is not always the same, so it is put together by hand. */
+/**
+ * `auth_success`; the most frequent answer that is not always the same, so it is put together by hand.
+ * @param token a UUID
+ */
 export function authSuccess(username: string, token: string): string {
-  return `{"type":"auth_success","payload":{"username":${JSON.stringify(username)},"token":${JSON.stringify(token)}}}`;
+  return `{"type":"auth_success","payload":{"username":${JSON.stringify(username)},"token":"${token}"}}`;
 }
 
 /** `player_count`. */

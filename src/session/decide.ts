@@ -134,8 +134,8 @@ function detached(state: LiveState, reason: DetachReason, actor?: string): Sessi
   return [...leaving(state, 'detached'), { type: 'session.detached', data }];
 }
 
-function startedData(command: Extract<SessionCommand, { type: 'start' }>) {
-  return { accountId: command.accountId, token: command.token, ...command.attachment };
+function startedData({ accountId, token, attachment }: Extract<SessionCommand, { type: 'start' }>) {
+  return { accountId, token, node: attachment.node, connection: attachment.connection };
 }
 
 function isAttachedTo(state: SessionState, attachment: Attachment): boolean {

@@ -45,19 +45,16 @@ export const NOT_STORED: Stored = { state: initialState, version: 0, displayName
 export function readSession(sessionId: string, record: StoredRecord | null): Stored {
   if (!record) return NOT_STORED;
   const [reason, token, node, connection, displayName = null, play] = JSON.parse(record.body) as Body;
-  const common = {
-    accountId: accountOfSession(sessionId),
-    token,
-    isRenamed: displayName !== null,
-    play: play ? readPlay(play, record.at) : null,
-    attachment: { node, connection },
-    since: record.at,
-  };
-  return {
-    version: record.version,
-    displayName,
-    state: reason === null ? { status: 'attached', ...common } : { status: 'detached', ...common, reason },
-  };
+  const accountId = accountOfSession(sessionId);
+  const isRenamed = displayName !== null;
+  const played = play ? readPlay(play, record.at) : null;
+  const attachment = { node, connection };
+  const since = record.at;
+  const state: LiveState =
+    reason === null
+      ? { status: 'attached', accountId, token, isRenamed, play: played, attachment, since }
+      : { status: 'detached', accountId, token, isRenamed, play: played, attachment, reason, since };
+  return { version: record.version, displayName, state };
 }
 
 /** Where a session is stored: under its id, in the hash of its account's sessions. */

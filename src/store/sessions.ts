@@ -77,9 +77,13 @@ export class Sessions {
    * last. Of an account that has hundreds of sessions, not all are looked at. @throws Unavailable
    */
   async ofToken(accountId: string, token: string): Promise<[id: string, Stored<LiveState>][]> {
-    const flat = await this.lookUp(accountId);
-    if (flat.length === 0) return [];
-    const own = [...liveSessions(pairsOf(flat))].filter(([, { state }]) => state.token === token);
+    const flat = await this.lookUp(accountId); // ids and records in turn
+    const own: [string, Stored<LiveState>][] = [];
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      const session = readSession(flat[i]!, parseRecord(flat[i + 1]));
+      if (isLiveStored(session) && session.state.token === token) own.push([flat[i]!, session]);
+    }
+    if (own.length < 2) return own;
     const rank = ({ status, since }: LiveState) => (status === 'detached' ? since : since - DETACHED_FIRST);
     return own.sort(([, a], [, b]) => rank(b.state) - rank(a.state));
   }
@@ -244,10 +248,6 @@ return answers
 /** Takes attached sessions below all detached ones, in ms. */
 const DETACHED_FIRST = 1e15;
 
-function* pairsOf(flat: readonly string[]): Generator<[string, string]> {
-  for (let i = 0; i + 1 < flat.length; i += 2) yield [flat[i]!, flat[i + 1]!];
-}
-
 /** The state as it is stored: since the commit. */
 export function stamped(after: Stored<LiveState>, at: number): Stored<LiveState> {
   const { play } = after.state;
@@ -268,8 +268,7 @@ function liveSessions(
   const sessions = new Map<string, Stored<LiveState>>();
   for (const [id, stored] of entries) {
     const session = readSession(id, parseRecord(stored));
-    const { state } = session;
-    if (isLive(state)) sessions.set(id, { ...session, state });
+    if (isLiveStored(session)) sessions.set(id, session);
   }
   return sessions;
 }
