@@ -14,4 +14,10 @@ export const TOKEN_AUTH: Step = {
   expect: '{"type":"auth_success","payload":{"username":"{1}"',
 };
 
+/** A cycle of a server that doesn't know whose token it is. */
+export const BARE_CYCLE: readonly Step[] = [
+  { send: TOKEN_AUTH.send, expect: '{"type":"auth_success"' },
+  { send: LOGOUT, expect: '{"type":"logged_out"}' },
+];
+
 export const CYCLE: readonly Step[] = [TOKEN_AUTH, { send: LOGOUT, expect: '{"type":"logged_out"}' }];

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,7 +32,8 @@ export interface Server {
 }
 
 /** A Redis with an append-only file. */
-export interface RedisServer extends Server {
+export interface RedisServer {
+  readonly pid: number;
   readonly url: string;
   readonly client: Redis;
 }
@@ -62,32 +62,45 @@ export class Processes {
   /** Where accounts are, see `seed`. */
   readonly tokens = join(this.dir, 'tokens.tsv');
 
-  /** Its append-only file is flushed each second, and not written anew: that would be some other row's burden. */
+  /**
+   * On a Unix socket, as that of `npm start`. Its append-only file is flushed each second, and not written anew: that would be
+   * some other row's burden.
+   */
   async redis(): Promise<RedisServer> {
-    const port = await freePort();
     const dir = join(this.dir, `redis-${this.redisServers++}`);
     mkdirSync(dir);
+    const socket = join(dir, 'redis.sock');
     const options = {
+      port: '0',
+      unixsocket: socket,
       appendonly: 'yes',
       appendfsync: 'everysec',
       'auto-aof-rewrite-percentage': '0',
       save: '',
       'hash-max-listpack-value': '256',
-      bind: '127.0.0.1',
       dir,
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-    const child = this.own(spawn('redis-server', ['--port', String(port), ...args], { stdio: 'ignore' }));
-    const url = `redis://127.0.0.1:${port}`;
-    const client = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: 100 });
+    const child = this.own(spawn('redis-server', args, { stdio: 'ignore' }));
+    const client = new Redis(socket, { retryStrategy: () => 50, maxRetriesPerRequest: 100 });
     client.on('error', () => {}); // until it listens
     this.clients.push(client);
     await client.ping();
-    return { pid: child.pid!, port, url, client };
+    return { pid: child.pid!, url: socket, client };
   }
 
-  async echo(): Promise<Server> {
-    const child = this.own(fork(new URL('./echo.js', import.meta.url)));
+  echo(): Promise<Server> {
+    return this.bareServer('echo');
+  }
+
+  /** Answers cycles once they are recorded, and does nothing else. */
+  bareCycles(redisUrl: string): Promise<Server> {
+    return this.bareServer('bareCycles', redisUrl);
+  }
+
+  private async bareServer(script: string, ...args: readonly string[]): Promise<Server> {
+    const url = new URL(`./${script}.js`, import.meta.url);
+    const child = this.own(fork(url, args, { execArgv: NODE_OPTIONS }));
     const { port } = await messageOf<{ port: number }>(child);
     return { pid: child.pid!, port };
   }
@@ -278,12 +291,3 @@ export function cpuSeconds(pid: number | undefined): number {
 }
 
 const TICKS_PER_SECOND = 100;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

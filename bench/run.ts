@@ -1,14 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Account } from '../src/load/accounts.js';
-import { CYCLE, ECHO, REFUSAL } from './conversations.js';
+import { BARE_CYCLE, CYCLE, ECHO, REFUSAL } from './conversations.js';
+import { forgetEvents } from './events.js';
 import { GivenLoad } from './givenLoad.js';
 import type { GroupCommits } from './groupCommit.js';
 import type { LoadMaker, RateLatencies } from './loadMaker.js';
 import { machine } from './machine.js';
 import { BEFORE, type MemoryOfSessions, memoryOfSessions } from './memory.js';
 import { OwnLoad } from './ownLoad.js';
-import { type Measured, Processes, type RedisServer } from './processes.js';
+import { type Measured, Processes, type RedisServer, type Server } from './processes.js';
 import { type Round, type Row, summarize, table } from './table.js';
 
 const HELP = `
@@ -89,24 +90,35 @@ async function rowsOf(
   load: LoadMaker,
   { redis, bareRedis, accounts, seconds }: Setting,
 ): Promise<() => Promise<Omit<Round, 'memory'>>> {
-  const [echo, gateway] = await Promise.all([processes.echo(), processes.gateway(redis.url)]);
+  const [echo, bare, gateway] = await Promise.all([
+    processes.echo(),
+    processes.bareCycles(bareRedis.url),
+    processes.gateway(redis.url),
+  ]);
   const window = { warmUpMs: WARM_UP_MS, durationMs: seconds * 1000 };
   const wide = { ...window, connections: 200, inFlight: 8, accounts: [] };
   const single = { ...window, connections: CLIENTS, inFlight: 1, accounts };
-  const echoUrl = `ws://127.0.0.1:${echo.port}/ws`;
+  const urlOf = ({ port }: Server) => `ws://127.0.0.1:${port}/ws`;
   const kinds: Record<Row, () => Promise<Measured>> = {
-    echo: () => load.loop({ ...wide, url: echoUrl, steps: ECHO }, { server: echo.pid }),
+    echo: () => load.loop({ ...wide, url: urlOf(echo), steps: ECHO }, { server: echo.pid }),
     refusals: () => load.loop({ ...wide, url: gateway.url, steps: REFUSAL }, { server: gateway.pid }),
     events: () => {
       const commits: GroupCommits = { ...window, redisUrl: bareRedis.url, lanes: 2, group: 256 };
       return processes.measure('groupCommit', commits, { redis: bareRedis.pid });
+    },
+    bareCycles: () => {
+      const pids = { server: bare.pid, redis: bareRedis.pid };
+      return load.loop({ ...single, url: urlOf(bare), steps: BARE_CYCLE }, pids);
     },
     cycles: () =>
       load.loop({ ...single, url: gateway.url, steps: CYCLE }, { server: gateway.pid, redis: redis.pid }),
   };
   return async () => {
     const rows = {} as Record<Row, Measured>;
-    for (const row of Object.keys(kinds) as Row[]) rows[row] = await kinds[row]();
+    for (const row of Object.keys(kinds) as Row[]) {
+      rows[row] = await kinds[row]();
+      await forgetEvents(bareRedis.client);
+    }
     const latencies: RateLatencies[] = [];
     for (const rate of RATES) {
       latencies.push(

@@ -3,12 +3,13 @@ import type { MemoryOfSessions } from './memory.js';
 import type { Measured } from './processes.js';
 
 /** What is measured in turn. */
-export type Row = 'echo' | 'refusals' | 'events' | 'cycles';
+export type Row = 'echo' | 'refusals' | 'events' | 'bareCycles' | 'cycles';
 
 const NAMES: Readonly<Record<Row, string>> = {
   echo: 'echo, bare uWebSockets.js (messages)',
   refusals: 'logout without a session (messages)',
   events: 'group commit, bare Redis (events)',
+  bareCycles: 'both, a bare server (cycles)',
   cycles: 'token_auth and logout, recorded (cycles)',
 };
 
@@ -30,6 +31,10 @@ export interface Summary {
     readonly refusalsToEchoByCpu: Spread | null;
     /** Cycles, per second, to echoes. */
     readonly cyclesToEcho: Spread;
+    /** Cycles of a server that does nothing but record them, per second, to echoes. */
+    readonly bareCyclesToEcho: Spread;
+    /** Cycles, per second, to those of such a server. */
+    readonly cyclesToBareCycles: Spread;
     /** Events of cycles, two each, to those of the bare Redis. */
     readonly eventsToBareRedis: Spread;
   };
@@ -71,13 +76,23 @@ export function summarize(rounds: readonly Round[]): Summary {
   });
   const hasCpu = first.rows.echo.cpu.server !== null;
   return {
-    rows: { echo: row('echo'), refusals: row('refusals'), events: row('events'), cycles: row('cycles') },
+    rows: {
+      echo: row('echo'),
+      refusals: row('refusals'),
+      events: row('events'),
+      bareCycles: row('bareCycles'),
+      cycles: row('cycles'),
+    },
     ratios: {
       refusalsToEcho: spreadOf(({ rows: { refusals, echo } }) => refusals.perSecond / echo.perSecond),
       refusalsToEchoByCpu: hasCpu
         ? spreadOf(({ rows: { refusals, echo } }) => echo.cpu.server! / refusals.cpu.server!)
         : null,
       cyclesToEcho: spreadOf(({ rows: { cycles, echo } }) => cycles.perSecond / echo.perSecond),
+      bareCyclesToEcho: spreadOf(({ rows: { bareCycles, echo } }) => bareCycles.perSecond / echo.perSecond),
+      cyclesToBareCycles: spreadOf(
+        ({ rows: { cycles, bareCycles } }) => cycles.perSecond / bareCycles.perSecond,
+      ),
       eventsToBareRedis: spreadOf(
         ({ rows: { cycles, events } }) => (2 * cycles.perSecond) / events.perSecond,
       ),
@@ -118,6 +133,8 @@ const RATIOS: Readonly<Record<keyof Summary['ratios'], string>> = {
   refusalsToEcho: 'logout without a session / echo',
   refusalsToEchoByCpu: '  by CPU time of the server',
   cyclesToEcho: 'cycles / echo',
+  bareCyclesToEcho: 'cycles of a bare server / echo',
+  cyclesToBareCycles: 'cycles / cycles of a bare server',
   eventsToBareRedis: 'events of cycles / bare Redis',
 };
 

@@ -126,10 +126,7 @@ export function leaving<T>(
   end: () => Promise<T>,
 ): Promise<T> {
   presence.leaves(id);
-  const ended = untilDone(end);
-  const left = () => presence.left(id);
-  ended.then(left, left);
-  return ended;
+  return untilDone(end, () => presence.left(id));
 }
 
 /**

@@ -28,7 +28,7 @@ export function logoutHandler(context: Context): Handler {
         : settleHeld(context, session, logOutOf(session));
 
       // 3. answer
-      return within(commitTimeoutMs, ended).then((outcome) => answer(context, client, session, outcome));
+      return within(commitTimeoutMs, ended, (outcome) => answer(context, client, session, outcome));
     },
   });
 }

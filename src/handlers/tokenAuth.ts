@@ -36,9 +36,7 @@ function enter(context: Context, client: Client, payload: Payload): void | Promi
   const recalled = context.tokens.recall(payload.token);
   if (!recalled) return enterByLookUp(context, client, payload);
   if (!admitted(context, client, recalled)) return;
-  return begin(context, client, recalled, payload.token).then((hasBegun) =>
-    hasBegun ? undefined : enterByLookUp(context, client, payload),
-  );
+  return begin(context, client, recalled, payload.token, () => enterByLookUp(context, client, payload));
 }
 
 async function enterByLookUp(context: Context, client: Client, { token, resume }: Payload): Promise<void> {
@@ -54,8 +52,9 @@ async function enterByLookUp(context: Context, client: Client, { token, resume }
   const answer = authSuccess(found.username, token);
   const resumption = await resumeOne(context, client, found, resume === true, answer);
   if (resumption === 'resumed') return;
-  if (resumption === 'not resumed' && (await begin(context, client, found, token))) return;
-  await refuse(context, client, await context.tokens.find(token)); // revoked meanwhile
+  const refuseRevoked = async () => refuse(context, client, await context.tokens.find(token));
+  if (resumption === 'token revoked') await refuseRevoked();
+  else await begin(context, client, found, token, refuseRevoked);
 }
 
 /** Whether the account may change its sessions once more; if not, the client is told. */
@@ -65,15 +64,22 @@ function admitted({ changes }: Context, client: Client, { accountId }: FoundToke
   return isAdmitted;
 }
 
-/** Begins a session and answers; false if the token is not as it was found. */
-function begin(context: Context, client: Client, found: FoundToken, token: string): Promise<boolean> {
+/**
+ * Begins a session and answers.
+ * @param otherwise what is done instead if the token is not as it was found
+ */
+function begin(
+  context: Context,
+  client: Client,
+  found: FoundToken,
+  token: string,
+  otherwise: () => Promise<void>,
+): Promise<void> {
   const beginning = beginSession(context, client, found);
   const partition = context.tokens.partitionOf(found);
   return beginning.commit(operationOf(partition, beginning.change, found.use)).then((result) => {
-    if (!result.committed) return false;
-    const answer = authSuccess(found.username, token);
-    const beginsHere = begun(context, client, found, beginning, result.at, answer);
-    return beginsHere ? beginsHere.then(() => true) : true;
+    if (!result.committed) return otherwise();
+    return begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
   });
 }
 

@@ -6,9 +6,10 @@ import { Unavailable } from './unavailable.js';
 /**
  * Does something that is not to be put off: while Redis is away, or refuses, it is tried again, for as long as the process
  * lives.
+ * @param ended is called at the end, whichever it is
  * @throws whatever else `work` throws
  */
-export type UntilDone = <T>(work: () => Promise<T>) => Promise<T>;
+export type UntilDone = <T>(work: () => Promise<T>, ended?: () => void) => Promise<T>;
 
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 1000;
@@ -34,5 +35,12 @@ export function untilDoneWith(logger: Logger): UntilDone {
     }
   }
 
-  return (work) => work().catch((error: unknown) => again(work, error));
+  return (work, ended) =>
+    work().then(
+      (result) => {
+        ended?.();
+        return result;
+      },
+      (error: unknown) => again(work, error).finally(ended),
+    );
 }
