@@ -18,7 +18,6 @@ export interface ConnectionRules {
   readonly mailboxBytes: number;
   /** Null: no message. */
   read(bytes: ArrayBuffer, isBinary: boolean): MessageEnvelope | null;
-  /** Handles a message; a promise means that the next one has to wait. Never rejects. */
   dispatch: Dispatch;
   /** The connection is closed and its last message handled; it may still have a session. */
   finished(connection: Connection): void;
@@ -53,8 +52,9 @@ export class Connection implements Client {
   private usedUntil = 0;
   private strikes = 0;
   result: Result = 'ok';
-  /** Whether a message is being handled. */
-  isBusy = false;
+  /** The message that is being handled, if that takes longer, and since when. */
+  private inHand: Incoming | null = null;
+  private inHandSince = 0;
   private isDraining = false;
   private onIdle: (() => void) | undefined;
 
@@ -74,6 +74,11 @@ export class Connection implements Client {
     if (this.isOpen && (session === null) !== (this.held === null)) this.socket.listen(session !== null);
     this.held = session;
     if (!session) this.unauthenticatedSince = performance.now();
+  }
+
+  /** Whether a message is being handled. */
+  get isBusy(): boolean {
+    return this.inHand !== null;
   }
 
   /** Whether it neither has a session nor is about to get one. */
@@ -168,7 +173,7 @@ export class Connection implements Client {
   }
 
   /**
-   * Handles a message and what waits behind it; goes on by itself after one that has to be waited for.
+   * Handles a message and what waits behind it, up to one that takes longer.
    * @param since when it came, by `performance.now()`, if it has waited
    */
   private handleAll(first: Incoming, since: number | null): void {
@@ -176,14 +181,9 @@ export class Connection implements Client {
     let cameAt = since;
     for (;;) {
       this.result = 'ok';
-      const handled = this.handle(next, cameAt);
-      if (handled) {
-        const [message, startedAt] = [next, cameAt ?? performance.now()];
-        this.isBusy = true;
-        void handled.then(() => {
-          this.count(message, startedAt);
-          this.goOn();
-        });
+      if (this.handle(next, cameAt)) {
+        this.inHand = next;
+        this.inHandSince = cameAt ?? performance.now();
         return;
       }
       this.count(next, cameAt);
@@ -195,7 +195,9 @@ export class Connection implements Client {
     this.becomeIdle();
   }
 
+  /** A message that took longer has been handled. */
   private goOn(): void {
+    this.count(this.inHand!, this.inHandSince);
     const waiting = this.mailbox?.take();
     if (waiting) this.handleAll(waiting.incoming, waiting.since);
     else this.becomeIdle();
@@ -208,16 +210,23 @@ export class Connection implements Client {
 
   private becomeIdle(): void {
     if (!this.isBusy) return;
-    this.isBusy = false;
+    this.inHand = null;
     this.mailbox = null;
     this.onIdle?.();
     if (!this.isOpen) this.finish();
   }
 
-  private handle(incoming: Incoming, cameAt: number | null): void | Promise<void> {
-    if (incoming === 'rate_limited') return this.refuse(ANSWERS.rateLimited);
-    if (incoming === 'invalid') return this.refuse(ANSWERS.invalidMessage);
-    return this.rules.dispatch(this, incoming, cameAt);
+  /** @returns whether it takes longer */
+  private handle(incoming: Incoming, cameAt: number | null): boolean {
+    if (typeof incoming === 'string') {
+      this.refuse(incoming === 'invalid' ? ANSWERS.invalidMessage : ANSWERS.rateLimited);
+      return false;
+    }
+    return this.rules.dispatch(this, incoming, cameAt, Connection.handled);
+  }
+
+  private static handled(connection: Connection): void {
+    connection.goOn();
   }
 
   private finish(): void {

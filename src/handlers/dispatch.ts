@@ -6,43 +6,56 @@ import { failureLog } from './failures.js';
 import type { Handler } from './handler.js';
 
 /**
- * Handles a message of a client. Returns a promise only if the client's next message has to wait for it. Never throws.
+ * Handles a message of a client. Never throws.
  * @param cameAt when its frame came, by `performance.now()`, if it has waited behind others
+ * @param done is called when a message that takes longer has been handled
+ * @returns whether it takes longer, so that the client's next message has to wait
  */
-export type Dispatch = (
-  client: Client,
+export type Dispatch = <C extends Client>(
+  client: C,
   message: MessageEnvelope,
   cameAt: number | null,
-) => void | Promise<void>;
+  done: (client: C) => void,
+) => boolean;
 
 /** Makes the way of a message through the server. */
 export function dispatcher(handlers: ReadonlyMap<string, Handler>, logger: Logger): Dispatch {
   const logFailure = failureLog(logger);
-  return (client, message) => {
+  return (client, message, _cameAt, done) => {
     // 1. who handles it
     const handler = handlers.get(message.type);
 
     // 2. may the client send it
     if (!client.session && (!handler || handler.needsSession)) {
       client.refuse(ANSWERS.authRequired);
-      return;
+      return false;
     }
     if (!handler) {
       client.refuse(ANSWERS.unknownType);
-      return;
+      return false;
     }
 
     // 3. is it what its schema says
     if (!handler.isValid(message)) {
       if (handler.invalid !== null) client.refuse(handler.invalid);
-      return;
+      return false;
     }
 
     // 4. do it
     try {
-      return handler.handle(client, message)?.catch((error: unknown) => fail(client, handler, error));
+      const handled = handler.handle(client, message);
+      if (!handled) return false;
+      handled.then(
+        () => done(client),
+        (error: unknown) => {
+          fail(client, handler, error);
+          done(client);
+        },
+      );
+      return true;
     } catch (error) {
       fail(client, handler, error);
+      return false;
     }
   };
 

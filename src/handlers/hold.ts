@@ -6,7 +6,13 @@ import { type Attachment, type LiveState, type SessionState, sameAttachment } fr
 import type { Commit } from '../store/change.js';
 import { newSessionId } from '../store/ids.js';
 import type { Stored } from '../store/sessionRecord.js';
-import { type ExecuteOptions, type Outcome, type SessionChange, stamped } from '../store/sessions.js';
+import {
+  type ExecuteOptions,
+  type Outcome,
+  type Refused,
+  type SessionChange,
+  stamped,
+} from '../store/sessions.js';
 import { within } from '../within.js';
 import type { Client } from './client.js';
 import type { Context } from './context.js';
@@ -138,20 +144,18 @@ export function executeHeld(
   { sessions }: Context,
   { id, known }: HeldSession,
   command: SessionCommand,
-  options: Omit<ExecuteOptions, 'known'> = {},
+  options: Pick<ExecuteOptions, 'also' | 'commit' | 'displayName'> = {},
 ): Promise<Outcome> {
   const { attachment, play } = known.state;
-  const retake = async (first: Outcome): Promise<Outcome> => {
-    let outcome = first;
+  const otherwise = async (refused: Refused): Promise<Outcome> => {
+    let outcome: Outcome = refused;
     while (!outcome.done && isTakenForLost(outcome.state, attachment)) {
       await sessions.execute(id, { type: 'reclaim', attachment, play });
       outcome = await sessions.execute(id, command, options);
     }
     return outcome;
   };
-  return sessions
-    .execute(id, command, { ...options, known })
-    .then((outcome) => (outcome.done ? outcome : retake(outcome)));
+  return sessions.execute(id, command, { ...options, known, otherwise });
 }
 
 /** Whether a session waits to be resumed only because the node of its connection was taken for lost. */

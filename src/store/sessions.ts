@@ -21,7 +21,7 @@ import {
   sessionWrites,
 } from './sessionRecord.js';
 
-/** What became of a command: recorded, or why not, with the state that refused it. */
+/** What became of a command: recorded, or why not. */
 export type Outcome =
   | {
       readonly done: true;
@@ -29,7 +29,14 @@ export type Outcome =
       readonly before: Stored;
       readonly after: Stored;
     }
-  | { readonly done: false; readonly refused: Refusal | 'guarded'; readonly state: SessionState };
+  | Refused;
+
+/** A command was not taken through; with the state that refused it. */
+export interface Refused {
+  readonly done: false;
+  readonly refused: Refusal | 'guarded';
+  readonly state: SessionState;
+}
 
 /** Events of a session as a change to commit, and the state that they lead to. */
 export interface SessionChange {
@@ -47,6 +54,8 @@ export interface ExecuteOptions {
   /** A change of the same partition to commit together with it; if its checks fail, the outcome is `guarded`. */
   readonly also?: Change;
   readonly commit?: Commit;
+  /** What is done if it is refused; the outcome is what becomes of that. */
+  readonly otherwise?: (refused: Refused) => Promise<Outcome>;
 }
 
 /** Is told of every change of a session by this process, once it is recorded. */
@@ -139,9 +148,8 @@ export class Sessions {
   ): Promise<Outcome> {
     const decision = decide(command, current.state);
     if ('refused' in decision) {
-      const { refused } = decision;
       return isFresh
-        ? Promise.resolve({ done: false, refused, state: current.state })
+        ? refusal(decision.refused, current, options)
         : this.execute(sessionId, command, { ...options, known: undefined });
     }
     const { events } = decision;
@@ -161,7 +169,7 @@ export class Sessions {
         const stored = isLiveStored(after) ? stamped(after, result.at) : after;
         return { done: true, events, before: current, after: stored };
       }
-      if (result.check >= OWN_CHECKS) return { done: false, refused: 'guarded', state: current.state };
+      if (result.check >= OWN_CHECKS) return refusal('guarded', current, options);
       return this.attempt(sessionId, command, options, readSession(sessionId, result.found), true);
     });
   }
@@ -225,6 +233,15 @@ export class Sessions {
   private keyOf(accountId: string): string {
     return this.keys.sessions(this.keys.partitionOf(bucketOfId(accountId)), accountId);
   }
+}
+
+function refusal(
+  refused: Refused['refused'],
+  { state }: Stored,
+  { otherwise }: ExecuteOptions,
+): Promise<Outcome> {
+  const outcome = { done: false, refused, state } as const;
+  return otherwise ? otherwise(outcome) : Promise.resolve(outcome);
 }
 
 /** Checks of a change of a session: its record. */

@@ -71,7 +71,7 @@ export function startTracing({ endpoint, ratio, node, logger }: TracingOptions):
 }
 
 function tracedDispatch(tracer: Tracer, dispatch: Dispatch, isKnown: (type: string) => boolean): Dispatch {
-  return (client, message, cameAt) => {
+  return (client, message, cameAt, done) => {
     const type = isKnown(message.type) ? message.type : 'other';
     const span = tracer.startSpan(`message ${type}`, {
       kind: SpanKind.SERVER,
@@ -86,11 +86,14 @@ function tracedDispatch(tracer: Tracer, dispatch: Dispatch, isKnown: (type: stri
       if (client.result === 'unavailable') span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();
     };
-    const handled = context.with(trace.setSpan(context.active(), span), () =>
-      dispatch(client, message, cameAt),
+    const takesLonger = context.with(trace.setSpan(context.active(), span), () =>
+      dispatch(client, message, cameAt, () => {
+        end();
+        done(client);
+      }),
     );
-    if (handled) return handled.then(end);
-    end();
+    if (!takesLonger) end();
+    return takesLonger;
   };
 }
 
