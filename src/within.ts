@@ -15,7 +15,7 @@ export function within(
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let isOver = false;
-    const end = (value: unknown) => {
+    const end = (value?: unknown) => {
       if (isOver) return;
       isOver = true;
       try {
@@ -24,7 +24,7 @@ export function within(
         reject(error);
       }
     };
-    const timer = setTimeout(end, timeoutMs, undefined);
+    const timer = setTimeout(end, timeoutMs);
     promise.then(
       (value) => {
         clearTimeout(timer);

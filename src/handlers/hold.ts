@@ -29,13 +29,17 @@ export function attachmentOf({ node }: Context, client: Client): Attachment {
   return { node, connection: client.number };
 }
 
-/** A session that is about to begin. */
-export interface Beginning {
+/** A session that is about to begin, as it will be. */
+interface NewSession {
   readonly id: string;
   readonly events: SessionChange['events'];
+  readonly after: Stored<LiveState>;
+}
+
+export interface Beginning {
+  readonly session: NewSession;
   /** What is to be committed, together with what belongs to it. */
   readonly change: SessionChange['change'];
-  readonly after: Stored<LiveState>;
   /**
    * Commits it in time. Should it come through after that, the session is detached then.
    * @throws Unavailable when it was not recorded in time
@@ -54,10 +58,8 @@ export function beginSession(context: Context, client: Client, { accountId, toke
     attachment,
   });
   return {
-    id,
-    events,
+    session: { id, events, after: after as Stored<LiveState> },
     change,
-    after: after as Stored<LiveState>,
     commit: inTime(context, () => abandon(context, id, attachment)),
   };
 }
@@ -70,7 +72,7 @@ export function begun(
   context: Context,
   client: Client,
   owner: Owner,
-  { id, events, after }: Pick<Beginning, 'id' | 'events' | 'after'>,
+  { id, events, after }: NewSession,
   at: number,
   answer: Frame,
 ): void | Promise<void> {

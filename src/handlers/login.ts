@@ -56,7 +56,8 @@ export function loginHandler(context: Context): Handler {
         beginning.change,
         beginning.commit,
       );
-      if (issued) await begun(context, client, owner, beginning, issued.at, authSuccess(username, token));
+      if (issued)
+        await begun(context, client, owner, beginning.session, issued.at, authSuccess(username, token));
       else refuse(context, client, ANSWERS.accountDisabled, accountId);
     },
   });

@@ -30,7 +30,7 @@ export function registerHandler(context: Context): Handler {
           const also = [beginning.change, guard];
           const at = await recordAccount(context, credentials, record, also, beginning.commit);
           if (at === null) return false;
-          await begun(context, client, owner, beginning, at, registerSuccess(username, token));
+          await begun(context, client, owner, beginning.session, at, registerSuccess(username, token));
           return true;
         },
       });

@@ -75,11 +75,11 @@ function begin(
   token: string,
   otherwise: () => Promise<void>,
 ): Promise<void> {
-  const beginning = beginSession(context, client, found);
+  const { session, change, commit } = beginSession(context, client, found); // of the change nothing is kept meanwhile
   const partition = context.tokens.partitionOf(found);
-  return beginning.commit(operationOf(partition, beginning.change, found.use)).then((result) => {
+  return commit(operationOf(partition, change, found.use)).then((result) => {
     if (!result.committed) return otherwise();
-    return begun(context, client, found, beginning, result.at, authSuccess(found.username, token));
+    return begun(context, client, found, session, result.at, authSuccess(found.username, token));
   });
 }
 
