@@ -85,16 +85,15 @@ export class Sessions {
    * The live sessions of a token in the order in which they are to be resumed: those detached last first, then those attached
    * last. Of an account that has hundreds of sessions, not all are looked at. @throws Unavailable
    */
-  async ofToken(accountId: string, token: string): Promise<[id: string, Stored<LiveState>][]> {
-    const flat = await this.lookUp(accountId); // ids and records in turn
-    const own: [string, Stored<LiveState>][] = [];
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      const session = readSession(flat[i]!, parseRecord(flat[i + 1]));
-      if (isLiveStored(session) && session.state.token === token) own.push([flat[i]!, session]);
-    }
-    if (own.length < 2) return own;
-    const rank = ({ status, since }: LiveState) => (status === 'detached' ? since : since - DETACHED_FIRST);
-    return own.sort(([, a], [, b]) => rank(b.state) - rank(a.state));
+  ofToken(accountId: string, token: string): Promise<[id: string, Stored<LiveState>][]> {
+    return this.lookUp(accountId).then((flat) => {
+      const own: [string, Stored<LiveState>][] = [];
+      for (let i = 0; i + 1 < flat.length; i += 2) {
+        const session = readSession(flat[i]!, parseRecord(flat[i + 1]));
+        if (isLiveStored(session) && session.state.token === token) own.push([flat[i]!, session]);
+      }
+      return own.length > 1 ? own.sort(([, a], [, b]) => rank(b.state) - rank(a.state)) : own;
+    });
   }
 
   /** Those of the sessions that are live. All must be of one account. @throws Unavailable */
@@ -264,6 +263,11 @@ return answers
 
 /** Takes attached sessions below all detached ones, in ms. */
 const DETACHED_FIRST = 1e15;
+
+/** The higher, the sooner a session is resumed. */
+function rank({ status, since }: LiveState): number {
+  return status === 'detached' ? since : since - DETACHED_FIRST;
+}
 
 /** The state as it is stored: since the commit. */
 export function stamped(after: Stored<LiveState>, at: number): Stored<LiveState> {

@@ -59,25 +59,27 @@ export class Tokens {
    * Looks a token up (a UUID in any letter case); null if it is unknown, expired, or revoked other than by disabling its
    * account. @throws Unavailable
    */
-  async find(text: string): Promise<FoundToken | null> {
+  find(text: string): Promise<FoundToken | null> {
     const token = hashToken(text);
     const bucket = bucketOfToken(text);
     const partition = this.keys.partitionOf(bucket);
     const key = this.keys.token(partition, token);
-    const record = parseRecord(await this.lookUp(partition, key));
-    if (!record) return null;
-    const { accountId, username, disabledAt } = readToken(record);
-    return {
-      token,
-      accountId,
-      username,
-      disabledAt,
-      use: {
-        checks: [{ key, version: record.version }],
-        events: [],
-        writes: [['stamp', this.keys.tokenUses(bucket), token]],
-      },
-    };
+    return this.lookUp(partition, key).then((stored) => {
+      const record = parseRecord(stored);
+      if (!record) return null;
+      const { accountId, username, disabledAt } = readToken(record);
+      return {
+        token,
+        accountId,
+        username,
+        disabledAt,
+        use: {
+          checks: [{ key, version: record.version }],
+          events: [],
+          writes: [['stamp', this.keys.tokenUses(bucket), token]],
+        },
+      };
+    });
   }
 
   /** The session of a token (its hash) has ended here. Who comes back with it most likely finds it as it was: see `recall`. */
