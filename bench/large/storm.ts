@@ -1,6 +1,8 @@
 import { spread } from '../table.js';
 import { atLeast, noErrors } from './finding.js';
-import { ATTACHED, gateways, type LargeTest, metric, until } from './test.js';
+import { gateways, type LargeTest, metric, until } from './test.js';
+
+const DETACHES = 'openchamp_session_events_total{type="session.detached"}';
 
 /** All clients of a node come back to their sessions at once. */
 export const storm: LargeTest = {
@@ -20,7 +22,11 @@ export const storm: LargeTest = {
       for (const [problem, times] of Object.entries(arrival.errors)) {
         errors[problem] = (errors[problem] ?? 0) + times;
       }
-      await until(async () => (await metric([node!], ATTACHED)) === 0, 'the sessions are left');
+      const left = clients * (round + 1);
+      await until(
+        async () => (await metric([node!], DETACHES)) === left,
+        'it is recorded that all have left',
+      );
     }
     const arrivals = spread(rates);
     return {
