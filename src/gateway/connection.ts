@@ -4,6 +4,7 @@ import type { Client, Result } from '../handlers/client.js';
 import type { Dispatch } from '../handlers/dispatch.js';
 import { ANSWERS, type Frame, loggedOutBy } from '../protocol/answers.js';
 import { CLOSE, type Close, type SLOW_READER } from '../protocol/errors.js';
+import type { Listener } from './broadcast.js';
 import { Mailbox } from './mailbox.js';
 import type { Rate } from './rate.js';
 import type { Socket } from './socket.js';
@@ -40,7 +41,7 @@ interface Waiting {
  * A client's connection. It handles one message after the other, so answers keep the order of the requests, and holds up
  * nobody else meanwhile: what comes while a message waits for Redis goes to the mailbox.
  */
-export class Connection implements Client {
+export class Connection implements Client, Listener {
   isOpen = true;
   /** Since when it has no session, by `performance.now()`; means nothing while it has one. */
   unauthenticatedSince = performance.now();
@@ -70,8 +71,6 @@ export class Connection implements Client {
   }
 
   set session(session: HeldSession | null) {
-    // a session that is only updated goes on listening
-    if (this.isOpen && (session === null) !== (this.held === null)) this.socket.listen(session !== null);
     this.held = session;
     if (!session) this.unauthenticatedSince = performance.now();
   }
@@ -119,6 +118,18 @@ export class Connection implements Client {
     if (this.isOpen) this.socket.send(frame);
   }
 
+  /** Sends what was published for all sessions, if it has one. */
+  hear(frames: readonly Frame[]): void {
+    if (!this.held || !this.isOpen) return;
+    if (frames.length === 1) {
+      this.socket.send(frames[0]!);
+      return;
+    }
+    this.socket.cork(() => {
+      for (const frame of frames) this.send(frame);
+    });
+  }
+
   refuse(frame: Frame): void {
     this.result = 'refused';
     this.send(frame);
@@ -132,7 +143,7 @@ export class Connection implements Client {
   close(why: Close): void {
     if (!this.isOpen) return;
     this.rules.closing(why);
-    this.socket.close(why.code, why.reason);
+    this.socket.end(why.code, why.reason);
   }
 
   endedBy(who: OutsideEnd): void {

@@ -9,10 +9,9 @@ import { type HttpRegister, text } from '../handlers/httpRegister.js';
 import type { Frame } from '../protocol/answers.js';
 import { CLOSE, SLOW_READER } from '../protocol/errors.js';
 import { ClientAddresses } from './address.js';
-import { Audience, type Listener } from './audience.js';
+import { Broadcast } from './broadcast.js';
 import { Connection, type ConnectionRules } from './connection.js';
 import { answer, type FixedAnswer, FORBIDDEN, httpRoutes, UPGRADE_REQUIRED } from './http.js';
-import type { Socket } from './socket.js';
 
 export interface GatewayOptions {
   readonly host: string;
@@ -42,13 +41,9 @@ export interface GatewayOptions {
 
 interface UserData {
   readonly address: string;
-  /** Both are missing until the connection is accepted. */
+  /** Missing until it is accepted. */
   connection?: Connection;
-  socket?: GatewaySocket;
 }
-
-/** Topic of all connections with a session. */
-const CHAT = 'chat';
 
 /** Option of uWebSockets' `listen` that it has no name for: SO_REUSEPORT. */
 const LISTEN_SHARED = 0;
@@ -63,7 +58,7 @@ export class Gateway {
   private openCount = 0;
   private readonly rules: ConnectionRules;
   private readonly perAddress = new Map<string, number>();
-  private readonly audience = new Audience();
+  private readonly broadcast = new Broadcast(() => this.unfinished.values());
   private readonly addresses: ClientAddresses;
   private readonly app: TemplatedApp;
   private listenSocket: us_listen_socket | null = null;
@@ -125,8 +120,7 @@ export class Gateway {
 
   /** Sends a frame to every connection with a session. */
   publish(frame: Frame): void {
-    this.audience.settleAll();
-    this.app.publish(CHAT, frame);
+    this.broadcast.publish(frame);
   }
 
   /** Accepts no more connections. Those that are open stay. */
@@ -216,19 +210,16 @@ export class Gateway {
       return;
     }
     this.lastNumber += 1;
-    const socket = new GatewaySocket(ws, this.audience);
-    const connection = new Connection(this.lastNumber, address, socket, this.rules);
+    const connection = new Connection(this.lastNumber, address, ws, this.rules);
     userData.connection = connection;
-    userData.socket = socket;
     this.unfinished.set(connection.number, connection);
     this.openCount += 1;
     this.perAddress.set(address, fromAddress);
     logger.debug({ connection: connection.number, address }, 'connection opened');
   }
 
-  private forget({ connection, socket, address }: UserData, code: number): void {
+  private forget({ connection, address }: UserData, code: number): void {
     if (!connection) return;
-    this.audience.forget(socket!);
     this.openCount -= 1;
     const left = this.perAddress.get(address)! - 1;
     if (left > 0) this.perAddress.set(address, left);
@@ -244,33 +235,5 @@ export class Gateway {
         connection.close(CLOSE.unauthenticated);
       }
     }
-  }
-}
-
-/** A connection's socket; a class, because there are as many of them as clients. */
-class GatewaySocket implements Socket, Listener {
-  isSubscribed = false;
-
-  constructor(
-    private readonly ws: WebSocket<UserData>,
-    private readonly audience: Audience,
-  ) {}
-
-  send(frame: Frame): void {
-    this.ws.send(frame);
-  }
-
-  listen(isListening: boolean): void {
-    this.audience.set(this, isListening);
-  }
-
-  subscribe(isSubscribed: boolean): void {
-    this.isSubscribed = isSubscribed;
-    if (isSubscribed) this.ws.subscribe(CHAT);
-    else this.ws.unsubscribe(CHAT);
-  }
-
-  close(code: number, reason: string): void {
-    this.ws.end(code, reason);
   }
 }

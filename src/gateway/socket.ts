@@ -1,11 +1,11 @@
 import type { Frame } from '../protocol/answers.js';
 
-/** What the gateway needs of a WebSocket; all there is to uWebSockets as the rest knows it. */
+/** What a connection needs of a WebSocket, which that of uWebSockets has. It must not be used once it is closed. */
 export interface Socket {
   /** Sends a text frame. A client that reads too slowly is cut off. */
-  send(frame: Frame): void;
-  /** Whether it gets what is published for all sessions. */
-  listen(isListening: boolean): void;
+  send(frame: Frame): unknown;
+  /** What is sent in `work` leaves in one piece. */
+  cork(work: () => void): unknown;
   /** Closes with a closing frame. */
-  close(code: number, reason: string): void;
+  end(code: number, reason: string): unknown;
 }
