@@ -1,18 +1,36 @@
 import type { LogoutBy } from '../contract/events.generated.js';
 import type { LiveState } from '../session/state.js';
-import type { Stored } from '../store/sessionRecord.js';
+import { accountOfSession } from '../store/ids.js';
+import { packSession, type Stored, unpackSession } from '../store/sessionRecord.js';
 
-/** A session as the connection that it is attached to holds it. */
-export interface HeldSession {
-  readonly id: string;
-  readonly accountId: string;
-  readonly username: string;
+/**
+ * A session as the connection that it is attached to holds it. There are as many as players, so what is seldom asked for is kept
+ * in one short text: it takes half the memory, and the garbage collector has nothing to follow.
+ */
+export class HeldSession {
   /** What others see: the name that was chosen, or the username. */
   readonly displayName: string;
+  private readonly packed: string;
+
+  /** @param heldSince when it was attached here, by `performance.now()` */
+  constructor(
+    readonly id: string,
+    readonly username: string,
+    known: Stored<LiveState>,
+    readonly heldSince: number,
+  ) {
+    this.displayName = known.displayName ?? username;
+    this.packed = packSession(known);
+  }
+
+  get accountId(): string {
+    return accountOfSession(this.id);
+  }
+
   /** As last known; commits start from it. */
-  readonly known: Stored<LiveState>;
-  /** When it was attached here, by `performance.now()`. */
-  readonly heldSince: number;
+  get known(): Stored<LiveState> {
+    return unpackSession(this.id, this.packed);
+  }
 }
 
 /** Who may end a session other than its own client. */
@@ -138,7 +156,7 @@ export class Presence<H extends Holder = Holder> {
     const holder = this.holders.get(sessionId);
     const session = holder?.session;
     if (session) {
-      holder.session = { ...session, known, displayName: known.displayName ?? session.username };
+      holder.session = new HeldSession(sessionId, session.username, known, session.heldSince);
     }
   }
 }

@@ -31,7 +31,7 @@ export interface ConnectionRules {
 /** What has come: a message, no message, or one too many. */
 type Incoming = MessageEnvelope | 'invalid' | 'rate_limited';
 
-/** What waits in a mailbox, and since when, by `performance.now()`. */
+/** What waits, in a mailbox or for Redis, and since when, by `performance.now()`. */
 interface Waiting {
   readonly incoming: Incoming;
   readonly since: number;
@@ -43,8 +43,11 @@ interface Waiting {
  */
 export class Connection implements Client, Listener {
   isOpen = true;
-  /** Since when it has no session, by `performance.now()`; means nothing while it has one. */
-  unauthenticatedSince = performance.now();
+  /**
+   * Since when it has no session, by `performance.now()`; means nothing while it has one. A whole number: another one would take
+   * memory of its own.
+   */
+  unauthenticatedSince = Math.floor(performance.now());
 
   private held: HeldSession | null = null;
   /** Null while nothing waits in it: most connections never need one. */
@@ -53,11 +56,10 @@ export class Connection implements Client, Listener {
   private usedUntil = 0;
   private strikes = 0;
   result: Result = 'ok';
-  /** The message that is being handled, if that takes longer, and since when. */
-  private inHand: Incoming | null = null;
-  private inHandSince = 0;
-  private isDraining = false;
-  private onIdle: (() => void) | undefined;
+  /** The message that is being handled, if that takes longer. */
+  private inHand: Waiting | null = null;
+  /** Set while it takes no more messages; is called when those that have come are handled. */
+  private onDrained: (() => void) | null = null;
 
   constructor(
     readonly number: number,
@@ -72,7 +74,7 @@ export class Connection implements Client, Listener {
 
   set session(session: HeldSession | null) {
     this.held = session;
-    if (!session) this.unauthenticatedSince = performance.now();
+    if (!session) this.unauthenticatedSince = Math.floor(performance.now());
   }
 
   /** Whether a message is being handled. */
@@ -87,7 +89,7 @@ export class Connection implements Client, Listener {
 
   /** A frame has come. The bytes are not used after this call. */
   receive(bytes: ArrayBuffer, isBinary: boolean): void {
-    if (!this.isOpen || this.isDraining) return;
+    if (!this.isOpen || this.onDrained) return;
     if (bytes.byteLength > this.rules.maxMessageBytes) {
       this.close(CLOSE.tooBig);
       return;
@@ -159,13 +161,11 @@ export class Connection implements Client, Listener {
   }
 
   /** Takes no more messages, and waits until those that have come are handled. */
-  async drain(): Promise<void> {
-    this.isDraining = true;
-    if (this.isBusy) {
-      await new Promise<void>((resolve) => {
-        this.onIdle = resolve;
-      });
-    }
+  drain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onDrained = resolve;
+      if (!this.isBusy) resolve();
+    });
   }
 
   /** Whether a message is within the rate. One that isn't is a strike, one that is takes a strike back. */
@@ -193,8 +193,7 @@ export class Connection implements Client, Listener {
     for (;;) {
       this.result = 'ok';
       if (this.handle(next, cameAt)) {
-        this.inHand = next;
-        this.inHandSince = cameAt ?? performance.now();
+        this.inHand = { incoming: next, since: cameAt ?? performance.now() };
         return;
       }
       this.count(next, cameAt);
@@ -208,7 +207,8 @@ export class Connection implements Client, Listener {
 
   /** A message that took longer has been handled. */
   private goOn(): void {
-    this.count(this.inHand!, this.inHandSince);
+    const { incoming, since } = this.inHand!;
+    this.count(incoming, since);
     const waiting = this.mailbox?.take();
     if (waiting) this.handleAll(waiting.incoming, waiting.since);
     else this.becomeIdle();
@@ -223,7 +223,7 @@ export class Connection implements Client, Listener {
     if (!this.isBusy) return;
     this.inHand = null;
     this.mailbox = null;
-    this.onIdle?.();
+    this.onDrained?.();
     if (!this.isOpen) this.finish();
   }
 

@@ -1,4 +1,4 @@
-import type { HeldSession } from '../cluster/presence.js';
+import { HeldSession } from '../cluster/presence.js';
 import type { CommitLimit } from '../log/operation.js';
 import type { Frame } from '../protocol/answers.js';
 import type { SessionCommand } from '../session/commands.js';
@@ -101,10 +101,7 @@ export function hold(
 ): void | Promise<void> {
   const take = () => {
     client.send(answer);
-    const { accountId, username } = owner;
-    const displayName = known.displayName ?? username;
-    const heldSince = performance.now();
-    context.presence.hold(client, { id, accountId, username, displayName, known, heldSince });
+    context.presence.hold(client, new HeldSession(id, owner.username, known, performance.now()));
   };
   const previous = context.presence.release(client);
   if (previous) return replace(context, previous, id).then(take);

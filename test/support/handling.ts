@@ -5,7 +5,7 @@ import { Pace } from '../../src/account/pace.js';
 import { Passwords } from '../../src/account/passwords.js';
 import { Publisher } from '../../src/bus/publisher.js';
 import { Leases } from '../../src/cluster/lease.js';
-import { Presence } from '../../src/cluster/presence.js';
+import { HeldSession, Presence } from '../../src/cluster/presence.js';
 import { compileClientValidators } from '../../src/contract/validators.js';
 import type { Client } from '../../src/handlers/client.js';
 import type { Context } from '../../src/handlers/context.js';
@@ -85,8 +85,7 @@ export async function clientOf(
     fail: onFrame,
     close() {},
   };
-  const held = { ...player, id, displayName: player.username, known: { ...known, state } };
-  presence.hold(client, { ...held, heldSince: performance.now() });
+  presence.hold(client, new HeldSession(id, player.username, { ...known, state }, performance.now()));
   return client;
 }
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type HeldSession, type Holder, Presence } from '../../../src/cluster/presence.js';
+import { HeldSession, type Holder, Presence } from '../../../src/cluster/presence.js';
 import type { LiveState } from '../../../src/session/state.js';
 
 /** A connection that remembers what it was told. */
@@ -182,5 +182,5 @@ function session(id: string): HeldSession {
     since: 0,
   };
   const known = { state, version: 1, displayName: null };
-  return { id, accountId: 'a1', username: 'jane.doe', displayName: 'jane.doe', known, heldSince: 0 };
+  return new HeldSession(id, 'jane.doe', known, 0);
 }
