@@ -215,7 +215,7 @@ describe('what a node costs', () => {
     const before = await kept();
     await hold(accounts.slice(2000), async () => {
       const after = await kept();
-      expect((after.heap - before.heap) / 10_000).toBeLessThan(1000);
+      expect((after.heap - before.heap) / 10_000).toBeLessThan(850);
       expect((after.resident - before.resident) / 10_000).toBeLessThan(5000); // some of which malloc merely keeps
       expect((after.redis - before.redis) / 10_000).toBeLessThan(700);
     });
