@@ -23,10 +23,7 @@ export const storm: LargeTest = {
         errors[problem] = (errors[problem] ?? 0) + times;
       }
       const left = clients * (round + 1);
-      await until(
-        async () => (await metric([node!], DETACHES)) === left,
-        'it is recorded that all have left',
-      );
+      await until(async () => (await metric([node!], DETACHES)) >= left, 'it is recorded that all have left');
     }
     const arrivals = spread(rates);
     return {

@@ -120,9 +120,9 @@ export class Connection implements Client, Listener {
     if (this.isOpen) this.socket.send(frame);
   }
 
-  /** Sends what was published for all sessions, if it has one. */
-  hear(frames: readonly Frame[]): void {
-    if (!this.held || !this.isOpen) return;
+  /** Sends what was published for all sessions, if it has one, and had it before that. */
+  hear(frames: readonly Frame[], since: number): void {
+    if (!this.isOpen || !this.held || this.held.heldSince > since) return;
     if (frames.length === 1) {
       this.socket.send(frames[0]!);
       return;

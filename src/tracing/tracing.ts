@@ -86,10 +86,11 @@ function tracedDispatch(tracer: Tracer, dispatch: Dispatch, isKnown: (type: stri
       if (client.result === 'unavailable') span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();
     };
-    const takesLonger = context.with(trace.setSpan(context.active(), span), () =>
+    const outside = context.active();
+    const takesLonger = context.with(trace.setSpan(outside, span), () =>
       dispatch(client, message, cameAt, () => {
         end();
-        done(client);
+        context.with(outside, done, undefined, client); // the next message is no part of this one
       }),
     );
     if (!takesLonger) end();

@@ -98,6 +98,31 @@ describe('traces', () => {
     collector.close();
   });
 
+  it('are one for each message, also for those that come before the one before is answered', async () => {
+    const collector = await startCollector();
+    const node = await fleet.serve({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, DRAIN_SECONDS: '0' });
+    const [account] = await fleet.seed(1, 'hasty');
+    const client = await connect(node.wsUrl);
+    client.send({ type: 'token_auth', payload: { token: account!.token } });
+    client.send({ type: 'logout' });
+    client.send({ type: 'token_auth', payload: { token: account!.token } });
+    await eventually(() => client.received.length === 3);
+    client.send({ type: 'set_username', payload: 'Hasty' });
+    await client.close(); // what comes of that is no part of a message
+    await eventually(async () => {
+      const events = (await fleet.sessionsOf(account!.token)).flat();
+      return events.some(({ type }) => type === 'session.detached');
+    });
+    await node.stop();
+
+    const messages = collector.spans.filter(({ name }) => name.startsWith('message'));
+    expect(messages.length).toBeGreaterThanOrEqual(3);
+    expect(messages.filter(({ parentSpanId }) => parentSpanId)).toEqual([]);
+    const detach = collector.spans.find(({ attributes }) => JSON.stringify(attributes).includes('detached'));
+    expect(detach?.parentSpanId ?? '').toBe('');
+    collector.close();
+  });
+
   it('that nobody takes hold up nothing', async () => {
     const node = await fleet.serve({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9', DRAIN_SECONDS: '0' });
     const [account] = await fleet.seed(1, 'other');

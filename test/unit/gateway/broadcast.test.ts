@@ -7,8 +7,12 @@ class Ear implements Listener {
   /** How many frames came at a time. */
   readonly together: number[] = [];
 
-  hear(frames: readonly Frame[]): void {
+  /** When what it has heard began to be told. */
+  since: number[] = [];
+
+  hear(frames: readonly Frame[], since: number): void {
     this.together.push(frames.length);
+    this.since.push(since);
     for (const frame of frames) this.heard.push(Buffer.from(frame as ArrayBuffer).toString());
   }
 }
@@ -40,9 +44,23 @@ it('lets others have their turn while it tells many, and tells what comes meanwh
   broadcast.publish('two');
   const [first] = ears;
   ears.delete([...ears].at(-1)!); // it is gone before its turn
-  const late = new Ear();
-  ears.add(late);
   while ([...ears].some(({ heard }) => heard.length < 2)) await turn();
   for (const { heard } of ears) expect(heard).toEqual(['one', 'two']);
   expect(first!.together).toEqual([1, 1]);
+  const [begins] = [first!.since];
+  for (const { since } of ears) expect(since).toEqual(begins); // of all, also those who were told later
+});
+
+it('has as much to do in a turn whether one frame or many are told, and tells only so many together', async () => {
+  const ears = Array.from({ length: 200 }, () => new Ear());
+  const broadcast = new Broadcast(() => ears.values());
+  const all = Array.from({ length: 100 }, (_, i) => `${i}`);
+  for (const frame of all) broadcast.publish(frame);
+  await turn();
+  expect(ears.filter(({ heard }) => heard.length > 0).length).toBe(1024 / 64);
+  while (ears.some(({ heard }) => heard.length < all.length)) await turn();
+  for (const { heard, together } of ears) {
+    expect(heard).toEqual(all);
+    expect(together).toEqual([64, 36]);
+  }
 });
