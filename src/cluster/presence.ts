@@ -1,35 +1,60 @@
 import type { LogoutBy } from '../contract/events.generated.js';
-import type { LiveState } from '../session/state.js';
+import type { DetachReason, LiveState, Play } from '../session/state.js';
 import { accountOfSession } from '../store/ids.js';
-import { packSession, type Stored, unpackSession } from '../store/sessionRecord.js';
+import type { Stored } from '../store/sessionRecord.js';
 
 /**
- * A session as the connection that it is attached to holds it. There are as many as players, so what is seldom asked for is kept
- * in one short text: it takes half the memory, and the garbage collector has nothing to follow.
+ * A session as the connection that it is attached to holds it. There are as many as players, so all that is known of one is in one
+ * flat object: it takes half of what states and attachments do, and the garbage collector has nothing to follow.
  */
 export class HeldSession {
-  /** What others see: the name that was chosen, or the username. */
-  readonly displayName: string;
-  private readonly packed: string;
+  /** The name that was chosen. */
+  private readonly ownName: string | null;
+  private readonly version: number;
+  private readonly token: string;
+  private readonly node: string;
+  private readonly connection: number;
+  private readonly since: number;
+  private readonly play: Play | null;
+  /** Set if it is known to be detached, which a node that was taken for lost may learn of its own sessions. */
+  private readonly reason: DetachReason | null;
 
-  /** @param heldSince when it was attached here, by `performance.now()` */
+  /** @param heldSince when it was attached here, by `performance.now()`; a whole number takes no memory of its own */
   constructor(
     readonly id: string,
     readonly username: string,
-    known: Stored<LiveState>,
+    { version, displayName, state }: Stored<LiveState>,
     readonly heldSince: number,
   ) {
-    this.displayName = known.displayName ?? username;
-    this.packed = packSession(known);
+    this.ownName = displayName;
+    this.version = version;
+    this.token = state.token;
+    this.node = state.attachment.node;
+    this.connection = state.attachment.connection;
+    this.since = state.since;
+    this.play = state.play;
+    this.reason = state.status === 'detached' ? state.reason : null;
   }
 
   get accountId(): string {
     return accountOfSession(this.id);
   }
 
+  /** What others see: the name that was chosen, or the username. */
+  get displayName(): string {
+    return this.ownName ?? this.username;
+  }
+
   /** As last known; commits start from it. */
   get known(): Stored<LiveState> {
-    return unpackSession(this.id, this.packed);
+    const { version, ownName, accountId, token, play, node, connection, since, reason } = this;
+    const isRenamed = ownName !== null;
+    const attachment = { node, connection };
+    const state: LiveState =
+      reason === null
+        ? { status: 'attached', accountId, token, isRenamed, play, attachment, since }
+        : { status: 'detached', accountId, token, isRenamed, play, attachment, reason, since };
+    return { version, displayName: ownName, state };
   }
 }
 

@@ -101,7 +101,7 @@ export function hold(
 ): void | Promise<void> {
   const take = () => {
     client.send(answer);
-    context.presence.hold(client, new HeldSession(id, owner.username, known, performance.now()));
+    context.presence.hold(client, new HeldSession(id, owner.username, known, Math.floor(performance.now())));
   };
   const previous = context.presence.release(client);
   if (previous) return replace(context, previous, id).then(take);

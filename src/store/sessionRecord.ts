@@ -43,37 +43,18 @@ export const NOT_STORED: Stored = { state: initialState, version: 0, displayName
 
 /** Reads what `sessionWrites` wrote. */
 export function readSession(sessionId: string, record: StoredRecord | null): Stored {
-  return record
-    ? sessionOf(sessionId, record.version, record.at, JSON.parse(record.body) as Body)
-    : NOT_STORED;
-}
-
-/** A session as a short text, which `unpackSession` reads. */
-export function packSession({ version, displayName, state }: Stored<LiveState>): string {
-  return JSON.stringify([version, state.since, bodyOf(state, displayName)]);
-}
-
-export function unpackSession(sessionId: string, packed: string): Stored<LiveState> {
-  const [version, at, body] = JSON.parse(packed) as [version: number, at: number, body: Body];
-  return sessionOf(sessionId, version, at, body);
-}
-
-function sessionOf(
-  sessionId: string,
-  version: number,
-  at: number,
-  [reason, token, node, connection, displayName = null, play]: Body,
-): Stored<LiveState> {
+  if (!record) return NOT_STORED;
+  const [reason, token, node, connection, displayName = null, play] = JSON.parse(record.body) as Body;
   const accountId = accountOfSession(sessionId);
   const isRenamed = displayName !== null;
-  const played = play ? readPlay(play, at) : null;
+  const played = play ? readPlay(play, record.at) : null;
   const attachment = { node, connection };
-  const since = at;
+  const since = record.at;
   const state: LiveState =
     reason === null
       ? { status: 'attached', accountId, token, isRenamed, play: played, attachment, since }
       : { status: 'detached', accountId, token, isRenamed, play: played, attachment, reason, since };
-  return { version, displayName, state };
+  return { version: record.version, displayName, state };
 }
 
 /** Where a session is stored: under its id, in the hash of its account's sessions. */
@@ -125,7 +106,7 @@ export function sessionWrites(
   }
 
   if (isLive(next)) {
-    writes.push(['put', key, sessionId, after.version, JSON.stringify(bodyOf(next, after.displayName)), 0]);
+    writes.push(['put', key, sessionId, after.version, bodyOf(next, after.displayName), 0]);
     if (next.status === 'attached') {
       writes.push(['add', keys.nodeSessions(partition, next.attachment.node), sessionId]);
       writes.push(['add', keys.nodes(partition), next.attachment.node]);
@@ -146,13 +127,13 @@ export function freedNameOf(sessionId: string, displayName: string): string {
   return `${sessionId}:${hashName(displayName)}`;
 }
 
-function bodyOf(state: LiveState, displayName: string | null): Body {
+function bodyOf(state: LiveState, displayName: string | null): string {
   const { token, attachment, play } = state;
   const reason = state.status === 'detached' ? state.reason : null;
   const body: Body = [reason, token, attachment.node, attachment.connection];
   if (displayName !== null || play) body.push(displayName);
   if (play) body.push(play.status === 'matched' ? [play.since, play.match] : [play.since]);
-  return body;
+  return JSON.stringify(body);
 }
 
 function readPlay([since, match]: NonNullable<Body[5]>, at: number): Play {

@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { HeldSession, type Holder, Presence } from '../../../src/cluster/presence.js';
-import type { LiveState } from '../../../src/session/state.js';
+import type { LiveState, Play } from '../../../src/session/state.js';
+import { accountOfSession, newAccountId, newSessionId } from '../../../src/store/ids.js';
+
+const ID = newSessionId(newAccountId(7));
 
 /** A connection that remembers what it was told. */
 class TestHolder implements Holder {
@@ -169,6 +172,36 @@ describe('presence', () => {
     presence.update('t', session('t').known);
     expect(presence.holderOf('t')).toBeUndefined();
   });
+});
+
+describe('a held session', () => {
+  const common = {
+    accountId: accountOfSession(ID),
+    token: 'YhiaECk_kOS8Il1gPTwOgA',
+    attachment: { node: 'node-1-abcdefgh', connection: 1234 },
+    since: 1_795_805_212_345,
+  };
+  const plays: readonly (Play | null)[] = [
+    null,
+    { status: 'waiting', since: 1_795_805_211_000 },
+    { status: 'matched', since: 1_795_805_211_000, match: 'm0123456789abcdef' },
+  ];
+
+  it.each([null, 'Cool'].flatMap((displayName) => plays.map((play) => ({ displayName, play }))))(
+    'keeps all that is known of it: %o',
+    ({ displayName, play }) => {
+      const state = { ...common, isRenamed: displayName !== null, play };
+      for (const known of [
+        { version: 3, displayName, state: { ...state, status: 'attached' } },
+        { version: 4, displayName, state: { ...state, status: 'detached', reason: 'node_lost' } },
+      ] as const) {
+        const held = new HeldSession(ID, 'jane.doe', known, 5);
+        expect(held.known).toEqual(known);
+        expect(held.accountId).toBe(common.accountId);
+        expect(held.displayName).toBe(displayName ?? 'jane.doe');
+      }
+    },
+  );
 });
 
 function session(id: string): HeldSession {
