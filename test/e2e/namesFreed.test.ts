@@ -107,16 +107,16 @@ describe.each(FORMS)('a display name is free again, with $name,', ({ start }) =>
   });
 
   it('after its node was killed, and the session has expired', async () => {
-    const names = Array.from({ length: 12 }, (_, i) => `Lost ${i}`);
+    const names = Array.from({ length: 12 }, (_, i) => `Lost ${accounts.length} ${i}`);
     const lost = await Promise.all(names.map((name) => named(0, name)));
     const other = await player(1);
     nodes[0]!.kill('SIGKILL');
+    nodes[0] = await fleet.serve();
     for (const name of names) await expectFree(name, other, LOST_MS);
     for (const { token } of lost) {
       const stories = (await fleet.sessionsOf(token)).map(storyOf);
       expect(stories).toEqual(['started renamed detached:node_lost expired']);
     }
-    nodes[0] = await fleet.serve();
   });
 
   it('after all of them have gone, with nothing left behind', async () => {

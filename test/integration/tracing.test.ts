@@ -92,7 +92,8 @@ describe('traces', () => {
     );
     const commit = commits.find(({ parentSpanId }) => parentSpanId === logoutSpan!.spanId)!;
     expect(JSON.stringify(attribute(commit, 'openchamp.events'))).toContain('session.logged_out');
-    expect(BigInt(commit.endTimeUnixNano) <= BigInt(logoutSpan!.endTimeUnixNano)).toBe(true);
+    const aMs = 1_000_000n; // spans begin at whole ms, and end so much later as they took
+    expect(BigInt(commit.endTimeUnixNano) <= BigInt(logoutSpan!.endTimeUnixNano) + aMs).toBe(true);
     expect(JSON.stringify(collector.spans)).not.toContain(account!.token);
     expect(JSON.stringify(collector.spans)).not.toContain(account!.username);
     collector.close();
