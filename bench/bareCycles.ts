@@ -42,12 +42,12 @@ function recordAll(): void {
 }
 
 async function record(sockets: readonly WebSocket<UserData>[]): Promise<void> {
-  const areOpen = sockets.map((socket) => socket.getUserData());
-  await log.record(areOpen.map(({ isIn }) => (isIn ? LOGGED_OUT : STARTED)));
+  const clients = sockets.map((socket) => socket.getUserData());
+  await log.record(clients.map(({ isIn }) => (isIn ? LOGGED_OUT : STARTED)));
   free += 1;
   recordAll();
   for (let i = 0; i < sockets.length; i += 1) {
-    const data = areOpen[i]!;
+    const data = clients[i]!;
     if (!data.isOpen) continue;
     data.isIn = !data.isIn;
     const answer: Frame = data.isIn ? AUTH_SUCCESS : ANSWERS.loggedOut;

@@ -36,6 +36,7 @@ interface NewSession {
   readonly after: Stored<LiveState>;
 }
 
+/** A session that can be begun by a commit. */
 export interface Beginning {
   readonly session: NewSession;
   /** What is to be committed, together with what belongs to it. */
